@@ -15,7 +15,7 @@ ALL = not cluster and not bench and not browser
 VENV = $(if $(filter 5,$(HUB)),.venv-hub5,.venv)
 BIN = $(VENV)/bin
 
-.PHONY: help venv demo chaos test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 perturb docs pictures messages differential cluster-up cluster-down reference bench bench-quick bench-spawner bench-parts lock clean
+.PHONY: help venv demo chaos test test-all lint types imports unit coverage test-slow test-hub test-browser test-cluster test-python314 test-python315 perturb docs pictures messages differential cluster-up cluster-down reference bench bench-quick bench-spawner bench-parts bench-plots lock clean
 
 help:  # this list
 	@grep --extended-regexp --no-filename '^[a-z0-9%-]+( [a-z0-9%-]+)*:.*  # ' $(MAKEFILE_LIST) | sed --regexp-extended 's/:.*  # /\t/' | expand --tabs=32
@@ -95,19 +95,24 @@ cluster-down: $(VENV)/.ready  # take it away
 differential: $(VENV)/.ready  # many more cases beside KubeSpawner than the tests; one that differs is kept as a test
 	EXAMPLES=$(EXAMPLES) $(BIN)/python -W ignore -m devkit.differential
 
-bench: bench-spawner bench-parts  # prints figures, asserts none; needs Go
+bench: bench-spawner  # beside the peers, prints figures, asserts none; 45 minutes at most; needs Go
+	$(MAKE) --no-print-directory bench-parts BENCH="-k 'culler and not page_sizes'"
 
-bench-spawner: $(VENV)/.ready .venv-peer/.ready  # beside a hub alone and KubeSpawner
+bench-spawner: $(VENV)/.ready .venv-peer/.ready
 	$(BIN)/python -m devkit.realcluster.build
 	$(BIN)/python -m devkit.bench.beside $(ARGS)
 
-QUICK := --users 300 --few 30 --quiet-seconds 20 --only burst class --class-users 300 --subjects hub-alone hub-and-script kubespawner k8s_hub
+QUICK := --users 300 --quiet-seconds 20 --only burst class
 bench-quick:  # the ratios that matter, in 10 minutes
 	$(MAKE) bench-spawner ARGS="$(QUICK) $(ARGS)"
 
-bench-parts: $(VENV)/.ready .venv-peer/.ready  # the culler beside idle-culler, and parts of this package
+bench-parts: $(VENV)/.ready .venv-peer/.ready  # the culler beside idle-culler, and parts of this package; BENCH="-k latency"
 	$(BIN)/python -m devkit.realcluster.build
 	$(BIN)/pytest devkit/bench tests/kube -m bench -s -q $(BENCH)
+
+FIGURES ?= figures.json
+bench-plots: .venv-peer/.ready  # the plots of docs/benchmarks.md, from a run with ARGS="--json figures.json"
+	.venv-peer/bin/python -m devkit.bench.beside.plots $(FIGURES)
 
 # Two clones get the same environment: every version is pinned in requirements/.
 $(VENV)/.ready: requirements/hub-$(HUB).txt pyproject.toml

@@ -13,6 +13,7 @@ from statistics import median
 from typing import TypeVar
 
 from devkit.chaos.record import (
+    HUB,
     Canary,
     Change,
     Cull,
@@ -46,7 +47,8 @@ REQUESTS_A_SECOND = 10
 REQUESTS_AN_OPERATION = 5
 """What a hub may ask of the API server in a window of time, on top of each other."""
 RELEASE = "jhub"
-HUB_FAULTS = frozenset({"hub killed", "hub frozen", "database back by a minute"})
+HUB_FAULTS = frozenset({"hub killed", "hub frozen", "disk full", "database back by a minute"})
+"""Those in which the hub may not answer: with a full disk, JupyterHub ends what it was about to say with an error."""
 WHY = ("Spawn failed", ": ", "Timeout", ".")
 
 
@@ -121,6 +123,11 @@ class Facts:
     @cached_property
     def changes(self) -> list[Change]:
         return self.of(Change)
+
+    @cached_property
+    def requests(self) -> list[Request]:
+        """The requests of our hub."""
+        return [request for request in self.of(Request) if request.account == HUB]
 
     @cached_property
     def operations(self) -> list[Operation]:
@@ -311,7 +318,7 @@ def lost_claims(facts: Facts) -> Iterator[Violation]:
     for change in facts.changes:
         if change.resource == "persistentvolumeclaims" and change.kind == "DELETED":
             yield Violation(invariant=invariant, at=change.at, server=change.server, what=change.name)
-    for request in facts.of(Request):
+    for request in facts.requests:
         if request.resource == "persistentvolumeclaims" and request.verb.startswith("delete"):
             yield Violation(invariant=invariant, at=request.at, server="", what=f"asked for: {request.name}")
     for canary in facts.of(Canary):
@@ -321,10 +328,12 @@ def lost_claims(facts: Facts) -> Iterator[Violation]:
 
 
 def foreign_objects(facts: Facts) -> Iterator[Violation]:
-    """Objects of another release stay as they are."""
-    foreign = {change.name for change in facts.changes if change.release not in {RELEASE, ""}}
+    """Objects of another release stay as they are: ours for the other hub, and all others for ours."""
+    releases = {(change.resource, change.name): change.release for change in facts.changes}
     for request in facts.of(Request):
-        if request.name in foreign and request.verb in {"delete", "patch", "update", "create"}:
+        release = releases.get((request.resource, request.name), "")
+        own = RELEASE if request.account == HUB else request.account
+        if release not in {own, ""} and request.verb in {"delete", "patch", "update", "create"}:
             what = f"{request.verb} {request.resource} {request.name}: {request.code}"
             yield Violation(invariant="foreign object touched", at=request.at, server="", what=what)
 
@@ -396,7 +405,7 @@ def deleted_while_wanted(facts: Facts) -> Iterator[Violation]:
     by_name: dict[str, list[Pod]] = defaultdict(list)
     for pod in facts.pods.values():
         by_name[pod.name].append(pod)
-    for request in facts.of(Request):
+    for request in facts.requests:
         if request.resource == "pods" and request.verb == "delete" and request.code < 300:
             for pod in by_name[request.name]:
                 if pod.is_alive(request.at) and not _is_to_go(facts, pod, request.at):
@@ -415,6 +424,8 @@ def _is_to_go(facts: Facts, pod: Pod, at: float) -> bool:
         return True
     if any(cull.server == pod.server and pod.born - 5 <= cull.at <= at + 30 for cull in facts.of(Cull)):
         return True
+    if _is_out_of_reach(facts, pod, at):
+        return True
     person = pod.server.partition("/")[0]
     for operation in facts.operations:
         if operation.server != pod.server and (operation.server, operation.verb) != (f"{person}/", "delete"):
@@ -425,6 +436,22 @@ def _is_to_go(facts: Facts, pod: Pod, at: float) -> bool:
         if operation.begin <= at + 1 and (is_stop or is_later_start or is_its_end):
             return True
     return False
+
+
+def _is_out_of_reach(facts: Facts, pod: Pod, at: float) -> bool:
+    """Return whether the pod serves a URL of an earlier name of its user, and its hub has lost its database.
+
+    JupyterHub gives a renamed user's new servers the URL of the old name until its restart, and expects that of the new name then.
+    """
+    person = pod.server.partition("/")[0]
+    is_lost = any(
+        fault.kind == "database back by a minute" and fault.begin <= at <= fault.end + 3 * SETTLE
+        for fault in facts.faults
+    )
+    return is_lost and any(
+        operation.verb == "rename" and operation.server == f"{person}/" and operation.begin < at
+        for operation in facts.operations
+    )
 
 
 def hub_ends(facts: Facts) -> Iterator[Violation]:
@@ -489,7 +516,7 @@ def leaks(facts: Facts) -> Iterator[Violation]:
 
 def too_many_requests(facts: Facts) -> Iterator[Violation]:
     """The hub asks a bounded number of things, also when all fails."""
-    asked, done = _per_window(facts.of(Request)), _per_window(facts.operations)
+    asked, done = _per_window(facts.requests), _per_window([*facts.operations, *facts.of(Cull)])
     for window, count in asked.items():
         allowed = WINDOW * REQUESTS_A_SECOND + REQUESTS_AN_OPERATION * (done[window] + done[window - 1])
         if count > allowed:
@@ -497,7 +524,7 @@ def too_many_requests(facts: Facts) -> Iterator[Violation]:
             yield Violation(invariant="too many requests", at=window * WINDOW, server="", what=what)
 
 
-def _per_window(events: Iterable[Request | Operation]) -> dict[int, int]:
+def _per_window(events: Iterable[Request | Operation | Cull]) -> dict[int, int]:
     counts: dict[int, int] = defaultdict(int)
     for event in events:
         if not (isinstance(event, Operation) and event.verb == "activity"):

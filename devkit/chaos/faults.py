@@ -5,9 +5,13 @@ Each is a function that plays one fault in a world and returns, once it is over,
 
 import asyncio
 import json
+import math
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 from devkit.chaos.fault_proxy import (
@@ -23,14 +27,20 @@ from devkit.chaos.fault_proxy import (
     pass_all,
 )
 from devkit.chaos.observer import Observer
-from devkit.chaos.world import World
+from devkit.chaos.record import OTHER_HUB, now
+from devkit.chaos.world import HubAwayError, World
 from devkit.realcluster.controlplane import RBAC
+from devkit.realcluster.nodes import KWOK_SELECTOR
 from devkit.realcluster.process import Process
+from k8s_hub.diagnosis.pod_life import is_ready_to_serve
 
 SECONDS = 12.0
 """How long most faults last."""
 AWAY_SECONDS = 20.0
 WEBHOOK_SECONDS = 3
+HELD_SECONDS = 6.0
+OTHER_HUB_SECONDS = 60.0
+OTHER_USERS = 6
 EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
 
 
@@ -57,6 +67,26 @@ class Stage:
         ) as reply:
             await reply.read()
             return reply.status
+
+    @asynccontextmanager
+    async def without_kwok(self) -> AsyncIterator[None]:
+        """Kill what plays the machines, and start it after the context."""
+        [kwok] = [each for each in self.world.plane.controllers if each.name == "kwok"]
+        await asyncio.to_thread(kwok.kill)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(kwok.start)
+
+    async def set_ready(self, path: str, uid: str, status: str, reason: str = "") -> None:
+        """Set the condition Ready of a node or pod, unless it is gone."""
+        condition = {"type": "Ready", "status": status, "reason": reason}
+        async with self.world.admin.patch(
+            f"{path}/status",
+            data=json.dumps({"metadata": {"uid": uid}, "status": {"conditions": [condition]}}),
+            headers={"Content-Type": "application/strategic-merge-patch+json"},
+        ) as reply:
+            await reply.read()
 
     @property
     def core(self) -> str:
@@ -305,6 +335,22 @@ async def creates_denied(stage: Stage) -> str:
     return ""
 
 
+async def creates_held(stage: Stage) -> str:
+    """New pods are held up on their way to the API server, and every user cancels the start before they are there."""
+    stage.world.hub.patience = HELD_SECONDS / 3
+
+    async def decide(request: ApiRequest) -> Fate:
+        return Delay(HELD_SECONDS) if str(request).startswith("create pods") else Pass()
+
+    stage.world.network.decide = decide
+    try:
+        await asyncio.sleep(2 * SECONDS)
+    finally:
+        stage.world.hub.patience = math.inf
+        stage.world.network.decide = pass_all
+    return ""
+
+
 async def webhook_slow(stage: Stage) -> str:
     """Each new pod waits for a webhook that accepts connections and never answers, until the API server gives it up."""
     place = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
@@ -335,6 +381,60 @@ async def kubelets_stopped(stage: Stage) -> str:
     await asyncio.sleep(SECONDS)
     kwok.resume()
     return ""
+
+
+async def node_not_ready(stage: Stage) -> str:
+    """A node gives no sign of life, and comes back: none of its pods is ready meanwhile, and none ends."""
+    pods = [pod for pod in await stage.world.objects("pods") if "nodeName" in pod["spec"]]
+    if not pods:
+        return "there was no pod"
+    [(node, _)] = Counter(pod["spec"]["nodeName"] for pod in pods).most_common(1)
+    path, (played, _, value) = f"/api/v1/nodes/{node}", KWOK_SELECTOR.partition("=")
+    async with stage.world.admin.get(path) as reply:
+        uids = {path: (await reply.json())["metadata"]["uid"]}
+    uids |= {
+        f"{stage.core}/pods/{pod['metadata']['name']}": pod["metadata"]["uid"]
+        for pod in pods
+        if pod["spec"]["nodeName"] == node and is_ready_to_serve(pod)
+    }
+    async with stage.without_kwok():  # it plays the nodes that have the annotation when it starts
+        await stage.admin("PATCH", path, {"metadata": {"annotations": {played: None}}})
+        for each, uid in uids.items():
+            await stage.set_ready(each, uid, "Unknown" if each == path else "False", "NodeStatusUnknown")
+    await asyncio.sleep(AWAY_SECONDS)
+    async with stage.without_kwok():
+        await stage.admin("PATCH", path, {"metadata": {"annotations": {played: value}}})
+        for each, uid in uids.items():
+            await stage.set_ready(each, uid, "True")
+    return f"{node} with {len(uids) - 1} pods"
+
+
+async def disk_full(stage: Stage) -> str:
+    """The hub's database cannot grow."""
+    with stage.world.hub.full_disk():
+        await asyncio.sleep(SECONDS)
+    return ""
+
+
+async def other_hub(stage: Stage) -> str:
+    """A hub of another release works in the namespace, for users of the same names; some of its servers outlive it."""
+    until = now() + OTHER_HUB_SECONDS
+    async with stage.world.other_hub() as hub:
+        await hub.start()
+        users = [f"u{number:03}" for number in range(OTHER_USERS)]
+        with suppress(HubAwayError):
+            await hub.api("POST", "/users", {"usernames": users})
+            for server in cycle(("server", "servers/lab")):
+                paths = [f"/users/{user}/{server}" for user in users]
+                for path in paths:
+                    await hub.api("POST", path, {})
+                await asyncio.sleep(SECONDS)
+                if now() > until:
+                    break
+                for path in paths[::2]:
+                    await hub.api("DELETE", path)
+    servers = [change for change in stage.observer.present.values() if change.release == OTHER_HUB]
+    return f"{len(servers)} objects"
 
 
 async def culler_killed(stage: Stage) -> str:
@@ -377,6 +477,7 @@ FAULTS: dict[str, Play] = {
     "503 with Retry-After": network(share(0.7, Status(503, 2))),
     "410": network(share(0.5, Status(410), "watch", "list"), cut=True),
     "token refused (401)": network(share(1, Status(401)), cut=True),
+    "creates held, starts cancelled": creates_held,
     "rights taken": rights_taken,
     "quota": quota,
     "pods denied": creates_denied,
@@ -386,11 +487,14 @@ FAULTS: dict[str, Play] = {
     "pods out of memory": pods_out_of_memory,
     "pods preempted": pods_preempted,
     "kubelets stopped": kubelets_stopped,
+    "node not ready": node_not_ready,
     "webhook slow": webhook_slow,
     "pods evicted, deletes refused": evictions_with_stuck_deletes,
     "node drained": node_drained,
     "hub killed": hub_killed,
     "hub frozen": hub_frozen,
+    "disk full": disk_full,
+    "another hub": other_hub,
     "database back by a minute": database_back,
     "culler killed": culler_killed,
     "two cullers": two_cullers,

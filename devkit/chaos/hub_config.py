@@ -15,6 +15,9 @@ sys.path.append(
 
 from devkit.bench.beside.inside import as_model, be_in_a_pod
 
+LARGEST = 2**30
+"""More pages than a campaign's database has."""
+
 settings = json.loads(Path(os.environ["CHAOS_SETTINGS"]).read_text())
 c = get_config()
 for section, values in settings["traits"].items():
@@ -29,4 +32,13 @@ def fast_and_safe_enough(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA synchronous=OFF")
 
 
+def fit_the_disk(connection: Any) -> None:
+    """Add no page to the database while the campaign says that the disk is full."""
+    limit = 1 if Path(settings["full_disk"]).exists() else LARGEST
+    if connection.info.get("limit", LARGEST) != limit:
+        connection.info["limit"] = limit
+        connection.exec_driver_sql(f"PRAGMA max_page_count={limit}").close()
+
+
 event.listen(Engine, "connect", fast_and_safe_enough)
+event.listen(Engine, "begin", fit_the_disk)

@@ -14,6 +14,8 @@ from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, SERVERNAME_ANNOTATION, 
 from k8s_hub.objects.keys import annotations_of
 
 RELEASE = "app.kubernetes.io/instance"
+HUB, OTHER_HUB = "hub", "other-hub"
+"""The ServiceAccounts of the hub and of a hub of another release, which has that name."""
 _PERSON = re.compile(r"u\d+")
 
 
@@ -139,13 +141,15 @@ class Cull:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request of the hub in the API server's audit log."""
+    """A request of a hub in the API server's audit log."""
 
     at: float
     verb: str
     resource: str
     name: str
     code: int
+    #: The ServiceAccount of the hub.
+    account: str = HUB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,10 +250,11 @@ def culls_in(hub_log: Iterable[str]) -> Iterator[Cull]:
 
 
 def requests_in(audit_log: Iterable[str], namespace: str) -> Iterator[Request]:
-    """Return the requests of the hub's account; a watch appears at its start and at its end."""
+    """Return the requests of the hubs' accounts; a watch appears at its start and at its end."""
     for line in audit_log:
         event = json.loads(line)
-        if event["user"]["username"] == f"system:serviceaccount:{namespace}:hub":
+        place, _, account = event["user"]["username"].rpartition(":")
+        if place == f"system:serviceaccount:{namespace}" and account in {HUB, OTHER_HUB}:
             target = event.get("objectRef", {})
             yield Request(
                 at=datetime.fromisoformat(event["stageTimestamp"]).timestamp(),
@@ -257,4 +262,5 @@ def requests_in(audit_log: Iterable[str], namespace: str) -> Iterator[Request]:
                 resource=target.get("resource", ""),
                 name=target.get("name", ""),
                 code=event.get("responseStatus", {}).get("code", 0),
+                account=account,
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -148,8 +149,9 @@ class Person:
             self.used.add(step.server)
         watching = asyncio.create_task(self._watch(step.server))
         is_cancelled = False
-        if step.verb == "cancel":
-            await asyncio.wait([watching], timeout=step.patience)
+        patience = min(step.patience if step.verb == "cancel" else math.inf, self.hub.patience)
+        if patience < math.inf:
+            await asyncio.wait([watching], timeout=patience)
             is_cancelled = not watching.done()
             if is_cancelled:
                 await self._ask("cancel", step.server, "DELETE", self._path(step.server))

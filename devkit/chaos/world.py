@@ -6,6 +6,7 @@ The hub finds the API server as in a pod (environment, mounted token), but at th
 import asyncio
 import contextlib
 import json
+import math
 import secrets
 import shutil
 import signal
@@ -16,6 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -23,12 +25,16 @@ from devkit.bench.beside.chart import chart_traits
 from devkit.bench.beside.cluster import session as admin_session
 from devkit.bench.beside.hub import is_healthy
 from devkit.chaos.fault_proxy import FaultProxy, fault_proxy
+from devkit.chaos.record import OTHER_HUB
 from devkit.demo.settings import find_node, find_proxy, free_port
 from devkit.realcluster.controlplane import ControlPlane, control_plane
 from devkit.realcluster.process import Process
 from devkit.testing.realhub import Answer
 
 ROOT = Path(__file__).parents[2]
+FULL_DISK = "disk-is-full"
+"""The file in a hub's folder that makes its configuration keep the database from growing."""
+OTHER_LABELS = {"app.kubernetes.io/instance": OTHER_HUB, "release": OTHER_HUB}
 SPAWNERS = {"k8s_hub": "k8s_hub.KubeSpawner", "kubespawner": "kubespawner.KubeSpawner"}
 #: The environment below the root of the checkout, by spawner and JupyterHub's major version.
 ENVIRONMENTS = {
@@ -114,6 +120,8 @@ class Hub:
     culler_token: str
     subject: Subject
     settings: dict[str, Any]
+    #: Seconds after which every user cancels a start that has not ended.
+    patience: float = math.inf
 
     @property
     def database(self) -> Path:
@@ -173,6 +181,26 @@ class Hub:
         ):
             source.backup(copy)
 
+    @contextlib.contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Keep the database from growing in the context, and leave no free page in it: SQLite says that the disk is full."""
+        mark = self.folder / FULL_DISK
+        mark.touch()
+        try:
+            with contextlib.closing(
+                sqlite3.connect(self.database, timeout=30, isolation_level=None)
+            ) as filling:
+                filling.execute("CREATE TABLE IF NOT EXISTS ballast (content BLOB)")
+                filling.execute("PRAGMA max_page_count=1").fetchall()
+                with contextlib.suppress(sqlite3.OperationalError):  # the disk is full
+                    while True:
+                        filling.execute("INSERT INTO ballast VALUES (zeroblob(3500))")
+            yield
+        finally:
+            mark.unlink()
+            with contextlib.closing(sqlite3.connect(self.database, timeout=30)) as emptying:
+                emptying.execute("DROP TABLE IF EXISTS ballast")
+
     def restore_database(self, copy: Path) -> None:
         """Put a copy in the place of the database; the hub must be down."""
         for suffix in ("", "-wal", "-shm"):
@@ -193,6 +221,25 @@ class World:
     #: The API server with the administrator's rights, past the fault proxy.
     admin: aiohttp.ClientSession
     cullers: list[Process] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def other_hub(self) -> AsyncIterator[Hub]:
+        """Give a hub of another release in the namespace, not started; its database and its servers outlive the context.
+
+        It works past the fault proxy.
+        """
+        folder = self.folder / OTHER_HUB
+        if not folder.exists():
+            folder.mkdir()
+            token = await asyncio.to_thread(self.plane.make_hub_account, self.namespace, name=OTHER_HUB)
+            _mount_account(folder, token, self.plane, self.namespace)
+        names = {"pod_name_template": "other-{user_server}", "pvc_name_template": "other-claim-{user_server}"}
+        labels = {**self.hub.settings["traits"]["KubeSpawner"]["common_labels"], **OTHER_LABELS}
+        traits = {"KubeSpawner": {**names, "common_labels": labels}}
+        api_port = urlsplit(self.plane.url).port or 0
+        making = _hub(self.hub.subject, self.namespace, api_port, folder, self.servers.port, traits)
+        async with making as hub:
+            yield hub
 
     @property
     def audit_log(self) -> Path:
@@ -289,7 +336,9 @@ async def open_world(
         namespace = plane.make_namespace(f"chaos-{secrets.token_hex(4)}")
         admin = await stack.enter_async_context(admin_session(plane))
         servers = await stack.enter_async_context(_servers())
-        making = _hub(subject, plane, namespace, network, folder, servers.port, traits or {})
+        token = plane.make_hub_account(namespace)
+        _mount_account(folder, token, plane, namespace)
+        making = _hub(subject, namespace, network.port, folder, servers.port, traits or {})
         hub = await stack.enter_async_context(making)
         world = World(
             plane=plane,
@@ -305,12 +354,19 @@ async def open_world(
         yield world
 
 
+def _mount_account(folder: Path, token: str, plane: ControlPlane, namespace: str) -> None:
+    account = folder / "account"
+    account.mkdir()
+    (account / "token").write_text(token)
+    (account / "ca.crt").write_text(plane.ca_certificate.read_text())
+    (account / "namespace").write_text(namespace)
+
+
 @asynccontextmanager
 async def _hub(
     subject: Subject,
-    plane: ControlPlane,
     namespace: str,
-    network: FaultProxy,
+    api_port: int,
     folder: Path,
     server_port: int,
     traits: Mapping[str, Mapping[str, Any]],
@@ -319,11 +375,6 @@ async def _hub(
     ports = {name: free_port() for name in ("hub", "proxy", "proxy_api")}
     tokens = {name: secrets.token_hex(16) for name in ("users", "culler", "proxy")}
     url = f"http://127.0.0.1:{ports['hub']}"
-    account = folder / "account"
-    account.mkdir()
-    (account / "token").write_text(plane.make_hub_account(namespace))
-    (account / "ca.crt").write_text(plane.ca_certificate.read_text())
-    (account / "namespace").write_text(namespace)
     own = {
         "JupyterHub": {
             "spawner_class": SPAWNERS[subject.spawner],
@@ -333,10 +384,11 @@ async def _hub(
     }
     settings = {
         "traits": hub_traits(namespace, server_port, ports, tokens),
-        "account": str(account),
+        "account": str(folder / "account"),
+        "full_disk": str(folder / FULL_DISK),
         "environment": {
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-            "KUBERNETES_SERVICE_PORT": str(network.port),
+            "KUBERNETES_SERVICE_PORT": str(api_port),
         },
     }
     for section, values in [*own.items(), *traits.items()]:

@@ -1,7 +1,7 @@
 """The state of a server in JupyterHub's database, in the format of KubeSpawner 6 and 7. Only this module parses it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,12 @@ LAST_END = "last_end"
 
 LAST_START = "last_start"
 """The key of the id of the last start. KubeSpawner does not use this key."""
+
+EARLIER_STARTS = "earlier_starts"
+"""The key of the ids of earlier starts. KubeSpawner does not use this key."""
+
+KEPT_STARTS = 5
+"""How many earlier starts a state names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +118,8 @@ class SavedState:
     last_end: LastEnd | None = None
     #: The id of the last start: a pod of a later one shows that the hub's database is older than the pod.
     last_start: str | None = None
+    #: The ids of the starts before it, latest first; in a default server's state also those of its user's removed servers.
+    earlier_starts: tuple[str, ...] = ()
     #: None where there is no state.
     version: str | None = None
 
@@ -136,8 +144,19 @@ class SavedState:
             access_token=text(ACCESS_TOKEN),
             last_end=LastEnd.load(state.get(LAST_END)),
             last_start=text(LAST_START),
+            earlier_starts=_only_texts(state.get(EARLIER_STARTS)),
             version=text("kubespawner_version") or (UNKNOWN_VERSION if state else None),
         )
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """The ids of all starts in the state, latest first."""
+        return self.earlier_starts if self.last_start is None else (self.last_start, *self.earlier_starts)
+
+    def with_earlier(self, starts: Iterable[str]) -> "SavedState":
+        """Return a state that names these earlier starts, too, latest first; the oldest drop out."""
+        known = dict.fromkeys((*starts, *self.earlier_starts))
+        return replace(self, earlier_starts=tuple(known)[:KEPT_STARTS])
 
     @property
     def claims(self) -> frozenset[str]:
@@ -160,6 +179,7 @@ class SavedState:
             ACCESS_TOKEN: self.access_token,
             LAST_END: None if self.last_end is None else self.last_end.dump(),
             LAST_START: self.last_start,
+            EARLIER_STARTS: list(self.earlier_starts) or None,
         }
         return {name: value for name, value in fields.items() if value is not None}
 
@@ -168,3 +188,7 @@ def _texts(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         return {}
     return {name: text for name, text in value.items() if isinstance(text, str) and text}
+
+
+def _only_texts(value: object) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()

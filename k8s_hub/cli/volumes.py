@@ -194,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
         "--older-than",
         type=numbers.days,
         metavar="DAYS",
-        help="keep claims that were created or used in the last DAYS days",
+        help="keep claims that were created in the last DAYS days; the last use of a deleted user's claim is unknown",
     )
     for action in (listing, pruning):
         _add_sources(action)

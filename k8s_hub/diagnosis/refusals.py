@@ -80,8 +80,12 @@ _ENVIRONMENT = re.compile(r"\benv\b")
 _WITHOUT_BRACES = str.maketrans("", "", "{}")
 _NOT_YET = ("not yet ready to handle request", "status unknown for quota: ")
 
+VIEW = "View"
+"""The kind of a refused list or watch, as if it were an object."""
+
 _THINGS = {
     "Pod": "your server",
+    VIEW: "your server",
     "PersistentVolumeClaim": "your home volume",
     "Service": "the network name (Service) of your server",
     "Secret": "the Secret of your server",
@@ -142,7 +146,8 @@ def diagnose_refusal(refusal: Refusal, on_error: OnError = ignore) -> Diagnosis:
     for rule in RULES:
         if (diagnosis := ask(rule, refusal, on_error)) is not None:
             return diagnosis
-    return refusal.failed(Reason.INVALID, f"the cluster refused to create {refusal.thing}. {CONTACT}")
+    refused = "show the hub" if refusal.kind == VIEW else "create"
+    return refusal.failed(Reason.INVALID, f"the cluster refused to {refused} {refusal.thing}. {CONTACT}")
 
 
 def lacks_right(refusal: Refusal) -> bool:

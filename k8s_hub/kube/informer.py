@@ -13,8 +13,9 @@ Guarantees
     Readers never see a partial list. An object that vanished during an outage is reported as a change.
     A waiter wakes at changes of its own keys. Cancelling it leaves nothing behind.
     It never blocks the event loop for long.
-    While somebody waits for an object, a watch that is open but hears nothing more is noticed within 10 s (`check`).
-    Polls notice an object whose end the watch has lost, one object a second (`confirm_next`).
+    While somebody waits for an object, and the API server answers, a change that the open watch has missed is shown within
+    20 s. If more than five objects are waited for, each has its turn, one a second (`reopen_if_behind`).
+    Polls notice a change that the watch has missed, one object a second in turn (`confirm_next`).
 
 Caveats
     A view shows the past. If it is stale, a missing object is unknown, not gone: check `staleness` and `is_watching`, wait
@@ -28,10 +29,10 @@ import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Protocol
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.core.errors import KubeError, NotFound, RelistRequired, Unavailable
+from k8s_hub.kube.core.errors import Forbidden, KubeError, NotFound, RelistRequired, Unavailable
 from k8s_hub.kube.core.resources import Resource
 from k8s_hub.kube.core.store import Index, Project, Store, View, no_index
 from k8s_hub.kube.core.watch import Bookmark, ListPage, WatchEvent, Watching
@@ -45,13 +46,16 @@ CONFIRM = RetryPolicy(deadline=math.inf)
 """Retries without a deadline of its own: the waiter has one."""
 
 QUIET = 5.0
-"""Seconds of silence after which a waiter asks whether its watch still hears."""
+"""Seconds without news of its object after which a waiter asks for it, and the longest wait for that answer."""
 
 CATCH_UP = 1.0
 """Seconds in which a watch that hears delivers a change that the API server already shows."""
 
 BETWEEN_CHECKS = 1.0
-"""Least seconds between two checks of one watch: however many starts wait, they cost one request each second."""
+"""Seconds between two checks of one watch on average: however many starts wait, they cost one request each second."""
+
+CHECKS_AT_ONCE = 5
+"""Most checks at one time. A bookmark wakes all waiters at once, so that they also ask at once."""
 
 LIFETIME = (300, 600)  # seconds after which the server closes a watch: rebalances watches over API servers
 
@@ -81,6 +85,7 @@ class Informer:
         self._api = api
         self._resource = resource
         self._namespace = namespace
+        self._label_selector = label_selector
         self._chance = chance
         self._notifier = Notifier[Key]()
         self._watcher = Watcher(
@@ -98,11 +103,14 @@ class Informer:
         self._store = Store(project, index, on_odd=self._watcher.note_odd)
         self._task: asyncio.Task[None] | None = None
         self._closed = False
-        #: By the key of the object that each listens to, as long as somebody else keeps the listener.
-        self.listeners = WeakValueDictionary[Key, Listener]()
+        self._listeners = WeakValueDictionary[Key, Listener]()
+        self._listened_to = WeakKeyDictionary[Listener, Key]()
         self._next_check = self._next_confirmation = -math.inf  # loop time
-        self._reopened_for: Key | None = None  # by the last check
+        self._unchecked: dict[Key, None] = {}  # of waiters, the first to be checked next
         self._unconfirmed: list[Key] = []  # whose turn comes until all have had theirs
+        # What the watch was last opened again for, by key: the object's version, or the uid of one that is gone;
+        # and whether with a list.
+        self._reopened_for: dict[Key, tuple[str, bool]] = {}
 
     def __str__(self) -> str:
         return f"{self._resource} in {self._namespace or 'all namespaces'}"
@@ -115,14 +123,12 @@ class Informer:
             self._task = asyncio.create_task(self._watcher.run(), name=f"informer of {self}")
 
     async def close(self) -> None:
-        """End the task; waiters get `Unavailable`."""
+        """End the task; waiters get `Unavailable`. If the caller is cancelled, the task ends all the same."""
         self._closed = True
+        self._notifier.notify_all()
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
-        self._notifier.notify_all()
+            await asyncio.wait([self._task])
 
     # --- For readers ---
 
@@ -146,6 +152,13 @@ class Informer:
         """The last error; None while a watch is open."""
         return self._watcher.failure
 
+    @property
+    def refusal(self) -> KubeError | None:
+        """The last error if no retry is likely to help: a missing right, or an invalid first list; else None."""
+        if isinstance(self.failure, Unavailable | RelistRequired):
+            return None
+        return None if self.is_synced and not isinstance(self.failure, Forbidden) else self.failure
+
     def staleness(self) -> float:
         """Return the seconds since the last data from the server, infinite before the first.
 
@@ -158,15 +171,13 @@ class Informer:
     async def wait_synced(self, *, deadline: float) -> None:
         """Return once the first list is complete.
 
-        Raises TimeoutError at the deadline. Raises errors other than `Unavailable` at once, such as a `Forbidden` list.
+        Raises TimeoutError at the deadline. Raises a `refusal` at once, such as a `Forbidden` list.
         """
         async with asyncio.timeout_at(deadline):
             with self._notifier.subscribe() as wakeup:
                 while not self.is_synced:
-                    if self.failure is not None and not isinstance(
-                        self.failure, Unavailable | RelistRequired
-                    ):
-                        raise self.failure
+                    if self.refusal is not None:
+                        raise self.refusal
                     await self._next_change(wakeup)
 
     async def wait_for(
@@ -190,7 +201,7 @@ class Informer:
                         if condition(kept):
                             return kept
                     if not await self._next_change(wakeup, QUIET):
-                        await self.check(key)
+                        await self.reopen_if_behind(key)
 
     async def wait_gone(self, key: Key, uid: str, *, deadline: float) -> None:
         """Return once the object with this uid is gone, whether or not another one has its name.
@@ -208,72 +219,107 @@ class Informer:
                         return
                     was_seen = is_seen
                     if not await self._next_change(wakeup, QUIET) and is_seen:
-                        await self.check(key)
+                        await self.reopen_if_behind(key)
 
     def subscribe(self, *keys: Key, wakeup: asyncio.Event) -> AbstractContextManager[asyncio.Event]:
         """Set ``wakeup`` at each change of these objects or of the view's freshness, inside the context."""
         return self._notifier.subscribe(*keys, wakeup=wakeup)
 
-    async def check(self, key: Key) -> bool:
-        """Return False, and open the watch again, if it is silent although this object has changed.
+    async def reopen_if_behind(self, key: Key) -> bool:
+        """Open the watch again if it has missed a change of an object; return whether it did.
 
-        Packets can get lost without an end of the connection; `Watcher` itself notices that only after a minute. This asks
-        nothing while the watch hears something, and nothing if the API server does not answer.
+        Packets can get lost without an end of the connection; `Watcher` itself notices that only after a minute. A single
+        event can get lost, too. A subscriber calls this after `QUIET` seconds without news of its object.
+
+        It asks about the object whose subscriber has waited longest for a check. It asks nothing, and returns False, if it
+        has asked too often already, or if no watch is open; also returns False if the API server does not answer.
         """
         now = asyncio.get_running_loop().time()
-        if not self.is_watching or self.staleness() < QUIET or now < self._next_check:
-            return True
-        self._next_check = now + BETWEEN_CHECKS
-        try:
-            version = version_of(await self._api.get(self._resource, key))
-        except NotFound:
-            version = None
-        except KubeError:
-            return True
-        if await self._catches_up(key, version):
-            self._reopened_for = None
-            return True
-        # To resume does not bring back an event that got lost.
-        is_lost, self._reopened_for = self._reopened_for == key, key
-        self._watcher.reopen(
-            f"it was silent for {self.staleness():.0f} s and missed a change of {key}", with_list=is_lost
-        )
-        return False
+        self._unchecked[key] = None
+        if not self.is_watching or now < self._next_check:
+            return False
+        burst = (CHECKS_AT_ONCE - 1) * BETWEEN_CHECKS
+        self._next_check = max(self._next_check, now - burst) + BETWEEN_CHECKS
+        self._unchecked = {each: None for each in self._unchecked if each == key or each in self._notifier}
+        checked = next(iter(self._unchecked))
+        del self._unchecked[checked]
+        return await self._repair(checked, can_resume=True)
+
+    def listen(self, key: Key, listener: Listener) -> None:
+        """Tell the listener of the changes of this object, and no longer of another, while somebody else keeps it."""
+        before = self._listened_to.get(listener)
+        if before is not None and self._listeners.get(before) is listener:
+            del self._listeners[before]
+        self._listeners[key] = listener
+        self._listened_to[listener] = key
 
     async def confirm_next(self) -> None:
-        """Ask about the next object with a listener; list again if the view shows it and it does not exist any more.
+        """Ask about the next object that the view shows to a listener; list again if it has changed or is gone.
 
-        A watch that has lost the event of an end never repairs that. This asks about one object each second, in turn,
-        however many callers there are.
+        A watch that has lost an event never repairs that. This asks about one object each second, in turn, however many
+        callers there are.
         """
         now = asyncio.get_running_loop().time()
         if not self.is_watching or now < self._next_confirmation:
             return
         self._next_confirmation = now + BETWEEN_CHECKS
-        self._unconfirmed = self._unconfirmed or list(self.listeners)
-        key = self._unconfirmed.pop() if self._unconfirmed else None
-        entry = None if key is None else self.view.entry(key)
-        if key is None or entry is None:
-            return
-        try:
-            if uid_of(await self._api.get(self._resource, key)) == entry.uid:
-                return
-        except NotFound:
-            pass
-        except KubeError:
-            return
-        if not await self._changes(key, lambda: self.view.entry(key) is not entry):
-            self._watcher.reopen(f"it has lost the end of {key}", with_list=True)
+        if not self._unconfirmed:
+            self._unconfirmed = [key for key in self._listeners if self.view.entry(key) is not None]
+        if self._unconfirmed:
+            await self._repair(self._unconfirmed.pop(), can_resume=False)
 
     def reopen(self, why: str) -> None:
         """Open the watch again. ``why`` is for the log."""
         self._watcher.reopen(why)
 
-    async def _catches_up(self, key: Key, version: str | None) -> bool:
-        """Tell whether the view shows, at once or soon, the object of this version; None: that it is gone."""
-        if version is None:
-            return await self._changes(key, lambda: self.view.get(key) is None)
-        return await self._changes(key, lambda: self.view.has_seen(version))
+    async def _repair(self, key: Key, *, can_resume: bool) -> bool:
+        """Ask for the object, and open the watch again if the view does not soon show the answer; return whether it did.
+
+        To resume the watch does not bring back an event that got lost before a later one. A view that has seen the object's
+        version, but does not show it, has lost it, and a list is needed. A deleted object has no version: if
+        ``can_resume``, the watch is resumed first, and a list follows if that did not help.
+        """
+        before = self.view.entry(key)
+        try:
+            async with asyncio.timeout(QUIET):
+                found = await self._selected(key)
+        except (KubeError, TimeoutError):
+            return False
+        if await self._changes(
+            key, lambda: self._store.would_keep(key, found) or self.view.entry(key) is not before
+        ):
+            return False
+        version = "" if found is None else version_of(found)
+        change = version or ("" if before is None else before.uid)
+        latest, was_listed = self._reopened_for.get(key, ("", False))
+        if latest == change and was_listed:
+            return False  # lists disagree with the answer: another one would not help
+        is_lost = self.view.has_seen(version) if version else not can_resume or latest == change
+        why = f"it has lost a change of {key}"
+        if not is_lost:
+            why = f"it was silent for {self.staleness():.0f} s and missed a change of {key}"
+        if not self._watcher.reopen(why, with_list=is_lost):
+            return False
+        self._reopened_for[key] = (change, is_lost)
+        return True
+
+    async def _selected(self, key: Key) -> Raw | None:
+        """Return the object; None if it does not exist or is not selected. Raises KubeError."""
+        try:
+            found = await self._api.get(self._resource, key)
+        except NotFound:
+            return None
+        if not self._label_selector or self.view.entry(key) is not None:
+            return found
+        # Only the API server can tell whether the view lacks it, or it is not selected.
+        page = await self._api.list_page(
+            self._resource,
+            key.namespace,
+            label_selector=self._label_selector,
+            field_selector=f"metadata.name={key.name}",
+            limit=1,
+        )
+        return found if page.items else None
 
     async def _changes(self, key: Key, has_changed: Callable[[], bool]) -> bool:
         """Tell whether this is so at once, or soon after a change of the object."""
@@ -314,7 +360,7 @@ class Informer:
     def _take(self, event: WatchEvent) -> None:
         """Apply an event to the store: the only place that changes the view."""
         changed = self._store.apply(event)
-        for listener in [self.listeners[key] for key in changed if key in self.listeners]:
+        for listener in [self._listeners[key] for key in changed if key in self._listeners]:
             listener.object_changed()
         match event:
             case Bookmark() | ListPage(continue_token=""):

@@ -45,5 +45,9 @@ class Notifier(Generic[K]):
         for wakeup in self._all:
             wakeup.set()
 
+    def __contains__(self, key: K) -> bool:
+        """True if the key has subscribers."""
+        return key in self._by_key
+
     def __len__(self) -> int:
         return len(self._all)

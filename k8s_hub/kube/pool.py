@@ -21,6 +21,7 @@ from k8s_hub.kube.core.resources import Resource
 from k8s_hub.kube.core.store import Index, Project, no_index
 from k8s_hub.kube.event_subscription import EventWatch
 from k8s_hub.kube.informer import Informer
+from k8s_hub.kube.late_creates import LateCreates
 from k8s_hub.kube.library import LibraryClient
 from k8s_hub.kube.pending_deletes import PendingDeletes
 from k8s_hub.retries import Chance
@@ -55,6 +56,7 @@ class _Cluster:
     def __init__(self, connection: Connection, chance: Chance) -> None:
         self.api = KubeApi(connection)
         self.pending_deletes = PendingDeletes(self.api)
+        self.late_creates = LateCreates()
         self._connection = connection
         self._chance = chance
         self._informers: dict[_Scope, _Shared] = {}
@@ -76,10 +78,11 @@ class _Cluster:
         scopes = [scope for scope in self._informers if scope.namespace == namespace]
         informers = [self._informers.pop(scope).informer for scope in scopes]
         watch = self._event_watches.pop(namespace, None)
-        for informer in informers:
-            await informer.close()
-        if watch is not None:
-            await watch.close()
+        async with AsyncExitStack() as stack:  # all of it even if the caller is cancelled
+            for informer in informers:
+                stack.push_async_callback(informer.close)
+            if watch is not None:
+                stack.push_async_callback(watch.close)
 
     async def informer(self, scope: _Scope, project: Project, index: Index, *, start: bool) -> Informer:
         if scope not in self._informers:
@@ -190,6 +193,10 @@ class InformerPool:
         """End the namespace's informers and event watch if there is no other holder."""
         if settings in self._clusters:
             await (await self._cluster(settings)).release(namespace, holder)
+
+    async def late_creates(self, settings: ConnectionSettings) -> LateCreates:
+        """Return the creates without a reply of the cluster."""
+        return (await self._cluster(settings)).late_creates
 
     async def pending_deletes(self, settings: ConnectionSettings) -> PendingDeletes:
         """Return the pending deletes of the cluster."""

@@ -125,12 +125,17 @@ class Watcher:
                 return
             await asyncio.sleep(self._pause_after(self.failure))
 
-    def reopen(self, why: str, *, with_list: bool = False) -> None:
-        """Close the open watch, if any, and resume at its version, or list again. ``why`` is for the log."""
-        if self._open_until is not None and self._open_until.when() is None:
-            logger.warning("%s: opening the watch again: %s", self._name, why)
-            self._must_list = with_list
-            self._open_until.reschedule(asyncio.get_running_loop().time())
+    def reopen(self, why: str, *, with_list: bool = False) -> bool:
+        """Close the open watch, and resume at its version, or list again. ``why`` is for the log.
+
+        Return False if no watch is open, or if it is being closed already.
+        """
+        if self._open_until is None or self._open_until.when() is not None:
+            return False
+        logger.warning("%s: opening the watch again: %s", self._name, why)
+        self._must_list = with_list
+        self._open_until.reschedule(asyncio.get_running_loop().time())
+        return True
 
     def note_odd(self, odd: Odd) -> None:
         """Log a skipped object, once per object."""

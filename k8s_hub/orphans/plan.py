@@ -76,6 +76,12 @@ class HubServers:
         )
 
 
+NO_SERVERS = HubServers(
+    users=frozenset(), servers=frozenset(), active=frozenset(), by_pod_uid={}, active_pods=frozenset()
+)
+"""In the place of a hub's, where they decide about nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What one object is judged by."""
@@ -148,6 +154,11 @@ def judge(resource: Resource, obj: Raw, facts: Facts) -> Orphan | None:
     return _judge(resource, obj, facts) if _is_of_hub(resource, obj, facts) else None
 
 
+def may_be_orphan(resource: Resource, obj: Raw, facts: Facts) -> bool:
+    """Tell whether the hub's servers decide about an object; False: it is no orphan, whatever servers the hub has."""
+    return _is_of_hub(resource, obj, facts) and _has_no_other_end(resource, obj, facts)
+
+
 def find_lost(
     pods: Iterable[Raw], facts: Facts, name_of: Callable[[UserId], str | None]
 ) -> list[tuple[Raw, ServerKey]]:
@@ -200,13 +211,16 @@ def _is_of_hub(resource: Resource, obj: Raw, facts: Facts) -> bool:
     )
 
 
+def _has_no_other_end(resource: Resource, obj: Raw, facts: Facts) -> bool:
+    """Tell whether it is old, and nobody deletes it: neither somebody now, nor Kubernetes with the pod that owns it."""
+    is_left = not is_dying(obj) and _is_old(obj, facts.now)
+    return is_left and (resource is PODS or owner_uids(obj).isdisjoint(facts.pod_uids))
+
+
 def _judge(resource: Resource, obj: Raw, facts: Facts) -> Orphan | None:
-    if is_dying(obj) or not _is_old(obj, facts.now):
+    if not _has_no_other_end(resource, obj, facts):
         return None
-    owners = owner_uids(obj)
-    if resource is not PODS and not owners.isdisjoint(facts.pod_uids):
-        return None
-    server = _server_of(obj, owners, facts.hub)
+    server = _server_of(obj, owner_uids(obj), facts.hub)
     if server in facts.hub.active or (resource is PODS and key_of(obj) in facts.hub.active_pods):
         return None
     return Orphan(

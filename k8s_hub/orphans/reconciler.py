@@ -6,7 +6,7 @@ It reports each orphan once and counts them. It removes pods that have ended and
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from prometheus_client import Gauge
@@ -17,9 +17,17 @@ from k8s_hub.kube.core.errors import Forbidden, KubeError, Unavailable
 from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.kube.informer import Informer
 from k8s_hub.manifests.metadata import USERNAME_LABEL
-from k8s_hub.objects.keys import uid_of
+from k8s_hub.objects.keys import Key
 from k8s_hub.objects.raw import Raw
-from k8s_hub.orphans.plan import Facts, HubServers, Orphan, doubt_about_the_whole, find_orphans
+from k8s_hub.orphans.plan import (
+    NO_SERVERS,
+    Facts,
+    HubServers,
+    Orphan,
+    doubt_about_the_whole,
+    find_orphans,
+    may_be_orphan,
+)
 from k8s_hub.orphans.removal import remove
 from k8s_hub.retries import Chance
 
@@ -66,8 +74,10 @@ class Reconciler:
     pods: Callable[[], Awaitable[Sequence[Informer]]]
     #: What else spawners create, and where; a part that the hub may not list is dropped.
     owned: list[tuple[Resource, str]]
-    #: Returns what the hub knows now.
+    #: Returns what the hub knows now. It reads all servers: 0.2 s with ten thousand.
     hub: Callable[[], HubServers]
+    #: Returns the pods of servers that certainly run, start or stop: they are no orphans.
+    running: Callable[[], Awaitable[Collection[Key]]]
     options: OrphanOptions
     chance: Chance = random.random
     #: The loop time of the first look that found an orphan, by uid.
@@ -91,36 +101,40 @@ class Reconciler:
                 self._is_crash_logged = True
 
     async def _look(self) -> None:
-        pods, is_complete = await self._pods_in_fresh_views()
+        running = await self.running()
+        pods, pod_uids, is_complete = await self._pods_in_fresh_views(running)
         # Without all pods, what they own would look like orphans.
         owned = await self._owned_objects() if is_complete else []
+        objects = [*((PODS, pod) for pod in pods), *owned]
         facts = Facts(
-            hub=self.hub(),
-            release_labels=self.options.release_labels,
-            pod_uids=frozenset(map(uid_of, pods)),
-            now=utcnow(),
+            hub=NO_SERVERS, release_labels=self.options.release_labels, pod_uids=pod_uids, now=utcnow()
         )
-        found = find_orphans((*((PODS, pod) for pod in pods), *owned), facts)
+        if any(may_be_orphan(resource, obj, facts) for resource, obj in objects):
+            facts = replace(facts, hub=self.hub())
+        found = find_orphans(objects, facts)
         orphans = self._confirmed([orphan for orphan in found.orphans if self._counts(orphan)])
         for kind in {PODS.kind, *(resource.kind for resource, _ in self.owned)}:
             ORPHANS.labels(kind=kind).set(sum(orphan.resource.kind == kind for orphan in orphans))
         candidates = [orphan for orphan in orphans if self._is_to_go(orphan)]
         self._log(orphan for orphan in orphans if not self._is_to_go(orphan))
-        if self._is_safe(candidates, found.total, facts.hub):
+        if self._is_safe(candidates, found.total + len(pod_uids) - len(pods), facts.hub):
             await self._remove(candidates, facts)
 
     # --- What there is ---
 
-    async def _pods_in_fresh_views(self) -> tuple[list[Raw], bool]:
-        """Return the pods, and whether all views are fresh."""
+    async def _pods_in_fresh_views(self, running: Collection[Key]) -> tuple[list[Raw], frozenset[str], bool]:
+        """Return the pods that are not ``running``, the uids of all, and whether all views are fresh."""
         pods: list[Raw] = []
+        uids: set[str] = set()
         is_complete = True
         for informer in await self.pods():
             if not (informer.is_synced and informer.is_watching):
                 is_complete = False
                 continue
-            pods += [pod async for pod in pods_in(informer)]
-        return pods, is_complete
+            entries = (informer.view.entry(key) for key in informer.view)
+            uids.update(entry.uid for entry in entries if entry is not None)
+            pods += [pod async for pod in pods_in(informer, besides=running)]
+        return pods, frozenset(uids), is_complete
 
     async def _owned_objects(self) -> list[tuple[Resource, Raw]]:
         objects: list[tuple[Resource, Raw]] = []
@@ -189,10 +203,10 @@ class Reconciler:
                 logger.debug("%s: kept because %s", orphan, kept_because)
 
 
-async def pods_in(informer: Informer) -> AsyncIterator[Raw]:
-    """Yield the pods of a view; other tasks of the hub have their turn after each `PODS_AT_ONCE`."""
+async def pods_in(informer: Informer, *, besides: Collection[Key] = ()) -> AsyncIterator[Raw]:
+    """Yield the pods of a view, without those of ``besides``; other tasks have their turn after each `PODS_AT_ONCE`."""
     for number, key in enumerate(informer.view, start=1):
-        pod = informer.view.get(key)
+        pod = None if key in besides else informer.view.get(key)
         if pod is not None:
             yield pod
         if number % PODS_AT_ONCE == 0:

@@ -12,28 +12,36 @@ import base64
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from jupyterhub.metrics import RUNNING_SERVERS
 from jupyterhub.utils import url_escape_path, url_path_join
+from tornado.web import HTTPError
 
 from k8s_hub.claims.saved_state import LAST_START
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.pod_life import Alive, judge_pod
 from k8s_hub.hub.users import ServerKey
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.core.errors import KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.informer import Informer
-from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION
+from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, user_id_of
 from k8s_hub.objects.keys import Key, annotations_of, created_at, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.orphans.plan import Facts, HubServers, find_lost
 from k8s_hub.orphans.reconciler import pods_in
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner.database import HubDatabase, count_as_active, names_by_id
+from k8s_hub.spawner.database import (
+    HubDatabase,
+    count_as_active,
+    has_removed,
+    names_by_id,
+    starts_of_removed_servers,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -101,18 +109,28 @@ class Adoption:
         return find_lost(pods, facts, names_by_id(self.users))
 
     async def _adopt(self, pod: Raw, server: ServerKey, gate: asyncio.Semaphore) -> None:
+        bug = None
         async with gate:
             try:
-                why_not = await self._try(pod, server)
-            except Exception as error:  # noqa: BLE001 - the hub has logged what went wrong in its spawn
+                user = self._user_of(pod)
+                why_not = "its user was deleted" if user is None else await self._try(pod, user, server[1])
+            except (
+                HTTPError,
+                KubeError,
+            ) as error:  # of its start(), which the hub has logged; or of the API server
                 why_not = str(error)
+            except Exception as error:  # noqa: BLE001 - logged below; the others are adopted all the same
+                why_not, bug = repr(error), error
         if why_not is not None:
-            logger.warning("Pod %s: it runs without a server, and was not adopted: %s", key_of(pod), why_not)
+            logger.warning(
+                "Pod %s: it runs without a server, and was not adopted: %s",
+                key_of(pod),
+                why_not,
+                exc_info=bug,
+            )
 
-    async def _try(self, seen: Raw, server: ServerKey) -> str | None:
+    async def _try(self, seen: Raw, user: Any, servername: str) -> str | None:
         """Return None if the hub has the server again, or the pod is gone, else why it was not adopted."""
-        username, servername = server
-        user = self.users[username]
         await _until_checked(user, servername)
         try:
             pod = await retrying(_ASKING, lambda: self.api.get(PODS, key_of(seen)), on=Unavailable)
@@ -125,10 +143,20 @@ class Adoption:
             return None
         if token is None or attempt_id is None:
             return "it has no token of a hub, or no id of a start"
+        if has_removed(user, servername, attempt_id):
+            return "the hub knows of its start, and its user has removed the server since"
         lost, spawner = LostServer(pod=pod, token=token, attempt_id=attempt_id), _spawner_of(user, servername)
         if spawner.pending or (spawner.active and HubDatabase.of(spawner).has_token(token)):
             return None
         return await self._take_back(spawner, lost)
+
+    def _user_of(self, pod: Raw) -> Any:
+        """Return the pod's user, who may have another name than when the pod was found; None if they were deleted."""
+        user_id = user_id_of(pod)
+        try:
+            return None if user_id is None else self.users[user_id.number]
+        except KeyError:
+            return None
 
     def _note_old_database(self) -> None:
         """Keep cullers from stopping what is in use: the hub's record of activity is old, too."""
@@ -142,22 +170,25 @@ class Adoption:
         user = spawner.user
         if user.name in user.authenticator.blocked_users:
             return "its user is blocked"
-        if lost.attempt_id == spawner._remembered.last_start:
+        if lost.attempt_id in {*spawner._remembered.starts, *starts_of_removed_servers(user)}:
             return "the hub knows of its start, and has stopped the server since"
-        self._note_old_database()
         expected = url_path_join(user.base_url, url_escape_path(spawner.name), "/")
         told = {name: entry.get("value") for name, entry in _environment(lost.pod).items()}
         match told.get(_PREFIX), told.get(_CLIENT):
             case prefix, client if (prefix, client) == (expected, spawner.oauth_client_id):
+                self._note_old_database()
                 await self._spawn(_without_earlier_run(spawner), lost)
             case str(prefix), _ if _is_of_another_name(prefix, expected, user) and not spawner.active:
+                self._note_old_database()
                 logger.warning(
                     "Pod %s: deleted, because its user cannot reach it: it serves %s, and the hub expects %s",
                     key_of(lost.pod),
                     prefix,
                     expected,
                 )
-                await self.api.delete(PODS, key_of(lost.pod), uid=uid_of(lost.pod))
+                key, uid = key_of(lost.pod), uid_of(lost.pod)
+                with suppress(NotFound, Conflict):  # another one has its name
+                    await retrying(_ASKING, lambda: self.api.delete(PODS, key, uid=uid), on=Unavailable)
             case _:
                 return f"its {_PREFIX} or {_CLIENT} is not the one that the hub expects"
         return None
@@ -186,10 +217,16 @@ class Adoption:
         # If the hub dies meanwhile, the next one finds a running server of another start, and adopts the pod.
         HubDatabase.of(spawner).save_state({**spawner.get_state(), LAST_START: _ADOPTING})
         await user.spawn(name)
-        HubDatabase.of(spawner).complete_adoption(
-            started=created_at(lost.pod) or utcnow(),
-            oauth_scopes=await spawner._get_oauth_client_allowed_scopes(),
-        )
+        # The hub has the server now, whatever happens next.
+        try:
+            HubDatabase.of(spawner).complete_adoption(
+                started=created_at(lost.pod) or utcnow(),
+                oauth_scopes=await spawner._get_oauth_client_allowed_scopes(),
+            )
+        except Exception:
+            logger.exception(
+                "Pod %s: the hub does not know the age and the OAuth scopes of its server", key_of(lost.pod)
+            )
         spawner._proxy_pending = True
         spawner.add_poll_callback(partial(self._stopped, spawner))
         RUNNING_SERVERS.inc()

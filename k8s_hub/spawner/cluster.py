@@ -14,6 +14,7 @@ from k8s_hub.kube.core.errors import Conflict, NotFound
 from k8s_hub.kube.core.resources import CLAIMS, PODS, Resource
 from k8s_hub.kube.event_subscription import EventSubscription, EventWatch
 from k8s_hub.kube.informer import Informer
+from k8s_hub.kube.late_creates import LateCreates
 from k8s_hub.kube.pending_deletes import PendingDeletes
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, user_id_of
@@ -33,6 +34,8 @@ class Cluster:
     #: None if the spawner does not watch events.
     events: EventWatch | None
     pending_deletes: PendingDeletes
+    #: The creates of claims without a reply, by user, server and volume.
+    late_claims: LateCreates
 
     def following(self) -> AbstractAsyncContextManager[EventSubscription | None]:
         """Collect the events of the feed's objects while the body runs; None if the spawner does not watch events."""
@@ -42,8 +45,8 @@ class Cluster:
         """Open the watches again if the one that a start waits for has missed a change of its pod, else of its claims."""
         checked = [(self.pods, pod)] if pod is not None else [(self.claims, claim) for claim in claims]
         for informer, key in checked:
-            if not await informer.check(key):
-                why = f"the watch of {informer} was silent"
+            if await informer.reopen_if_behind(key):
+                why = f"the watch of {informer} missed a change"
                 self.pods.reopen(why)
                 self.claims.reopen(why)
                 if self.events is not None:
@@ -131,6 +134,7 @@ async def _cluster(
         ),
         events=await pool.events(settings, namespace) if with_events else None,
         pending_deletes=await pool.pending_deletes(settings),
+        late_claims=await pool.late_creates(settings),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 from jupyterhub import orm
 from sqlalchemy import text
 
-from k8s_hub.claims.saved_state import SavedState
+from k8s_hub.claims.saved_state import EARLIER_STARTS, SavedState
 from k8s_hub.naming.ownership import UserId
 from k8s_hub.spawner.address import Address
 
@@ -67,6 +67,12 @@ class HubDatabase:
         """Set the state of the server's row; the hub's next commit saves it."""
         self.orm_spawner.state = state
 
+    def keep_starts(self, starts: Sequence[str]) -> None:
+        """Keep the ids of this server's starts in the state of the user's default server: this row is removed."""
+        row = self.user.orm_user.orm_spawners[""]  # JupyterHub makes sure that each user has it
+        kept = SavedState.load(row.state).with_earlier(starts).earlier_starts
+        row.state = {**(row.state or {}), EARLIER_STARTS: list(kept)}
+
     def save_address(self, server: Any, address: Address) -> None:
         """Make the hub reach the server at another address from now on; ``server`` is the hub's object of it."""
         server.proto, server.ip, server.port = address.scheme, address.host, address.port
@@ -86,7 +92,11 @@ class HubDatabase:
         """Set what a hub's spawn with another token leaves out: the scopes of its OAuth client, and its true age."""
         self.orm_spawner.started = started.astimezone(UTC).replace(tzinfo=None)
         self.orm_spawner.oauth_client.allowed_scopes = list(oauth_scopes)
-        self.user.db.commit()
+        try:
+            self.user.db.commit()
+        except Exception:
+            self.user.db.rollback()
+            raise
 
     def renew_access_token(self, base_url: str) -> str:
         """Return a new token with ``access:servers`` for this server only, and revoke earlier ones.
@@ -138,6 +148,18 @@ class HubDatabase:
     def taken_by_others(self, namespace: str) -> "_TakenByOthers":
         """Return the claims in the saved states of other users' servers, looked up one by one."""
         return _TakenByOthers(self, namespace)
+
+
+def has_removed(user: Any, servername: str, attempt_id: str) -> bool:
+    """Tell whether the user has removed the named server that this start was of."""
+    rows = user.orm_user.orm_spawners
+    return servername not in rows and attempt_id in starts_of_removed_servers(user)
+
+
+def starts_of_removed_servers(user: Any) -> tuple[str, ...]:
+    """Return the ids of starts that the user's default server keeps, its own earlier ones among them."""
+    row = user.orm_user.orm_spawners.get("")
+    return () if row is None else SavedState.load(row.state).earlier_starts
 
 
 def renewed_access_token(spawner: Any, log_name: str) -> str | None:

@@ -7,7 +7,7 @@ configuration or code, and an unreachable or busy cluster never count.
 
 import asyncio
 import traceback
-from collections.abc import Collection, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -18,7 +18,9 @@ from typing import Any, TypeVar, cast
 
 from jupyterhub.utils import AnyTimeoutError, url_escape_path, url_path_join
 from prometheus_client import Counter
+from sqlalchemy.exc import SQLAlchemyError
 from tornado.web import HTTPError
+from traitlets.config import Application
 from traitlets.utils.bunch import Bunch
 
 from k8s_hub.diagnosis.diagnosis import NOT_STARTED, Diagnosis, Reason, Stage, redacted_text
@@ -169,9 +171,19 @@ class SpawnOutcome:
             spawn.add_done_callback(partial(self._judge, spawner))
 
     def _judge(self, spawner: Any, spawn: "asyncio.Future[Any]") -> None:
-        explain_timeout(spawn, timedelta(seconds=spawner.start_timeout), again=spawn_url(spawner))
-        if self._hub_settings is not None:
-            keep_from_count(spawn, self._hub_settings, type(spawner))
+        explain(spawn, timedelta(seconds=spawner.start_timeout), again=partial(spawn_url, spawner))
+        settings = self._hub_settings or _settings_of_this_process()
+        if settings is not None:
+            keep_from_count(spawn, settings, type(spawner))
+
+
+def _settings_of_this_process() -> MutableMapping[str, Any] | None:
+    """Return the settings of the hub that runs here, None without one: a spawn may fail before it has a handler."""
+    app = Application.instance() if Application.initialized() else None
+    settings: MutableMapping[str, Any] | None = getattr(
+        getattr(app, "tornado_application", None), "settings", None
+    )
+    return settings
 
 
 _COUNTS = "k8s_hub_counts"
@@ -198,25 +210,34 @@ def keep_from_count(
         settings["failure_count"] = settings.get("failure_count", 0) - 1
 
 
-def explain_timeout(spawn: "asyncio.Future[Any]", waited: timedelta, *, again: str) -> None:
-    """Give the time-out that ended a spawn a sentence if it has none: the hub's own time-out has none."""
+def explain(spawn: "asyncio.Future[Any]", waited: timedelta, *, again: Callable[[], str]) -> None:
+    """Give a time-out, or an error of the hub's database, that ended a spawn a sentence if it has none.
+
+    ``again`` returns the URL at which the user can try again. It may ask the database.
+    """
     error = None if spawn.cancelled() else spawn.exception()
-    if isinstance(error, AnyTimeoutError) and not (str(error) or hasattr(error, "jupyterhub_message")):
-        with_message(error, NOT_STARTED.replace("{waited}", format_duration(waited)), again=again)
+    if error is None or hasattr(error, "jupyterhub_message"):
+        return
+    if isinstance(error, AnyTimeoutError) and not str(error):
+        with_message(error, NOT_STARTED.replace("{waited}", format_duration(waited)), again=again())
+    elif isinstance(error, SQLAlchemyError):
+        with_message(error, _DATABASE)
 
 
 def counts(error: BaseException, spawner_class: type = object) -> bool:
     """Tell whether a restart of the hub may help after this error ended a spawn.
 
     It does not help after a time-out or a refusal with a message for the user. Nor does it help if the hub
-    itself called an administrator's code that failed.
+    itself called an administrator's code that failed, or if its database failed: a hub whose disk is full does not come up
+    again, and those that run keep their servers reachable.
     """
     judged = getattr(error, _COUNTS, None)
     if judged is not None:
         return bool(judged)
     is_refusal = isinstance(error, HTTPError) and error.status_code < 500
     is_timeout = isinstance(error, AnyTimeoutError)
-    return not (is_refusal or is_timeout or _administrators_frame(error, spawner_class))
+    is_of_database = isinstance(error, SQLAlchemyError)
+    return not (is_refusal or is_timeout or is_of_database or _administrators_frame(error, spawner_class))
 
 
 def _is_counted_by_hub(error: BaseException) -> bool:
@@ -337,6 +358,8 @@ def _hook_failed(reference: str) -> Diagnosis:
         "Give your administrator this reference.",
     )
 
+
+_DATABASE = f"Your server could not start because the hub could not write to its database. {CONTACT}"
 
 _TOO_DEEP = Diagnosis.failed(
     Stage.REQUEST,

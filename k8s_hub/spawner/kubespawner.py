@@ -134,6 +134,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._life: Life = lifecycle.Unknown()
         self._run = LatestRun(RunLog(self.log))
         self._outcome = SpawnOutcome()
+        self._notifying = asyncio.Lock()
         #: The running pod that the next start adopts; None: the start creates a pod.
         self._lost: LostServer | None = None
         self.observe(self._outcome.note_handler, "handler")
@@ -267,6 +268,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     def _spawn_future(self, spawn: "asyncio.Future[Any] | None") -> None:
         # The hub sets this before it adds its callbacks, so ours runs before the one that counts failures.
         self._outcome.follow(spawn, self)
+        if spawn is not None:
+            spawn.add_done_callback(self._stop_soon_if_failed)
+
+    def _stop_soon_if_failed(self, spawn: "asyncio.Future[Any]") -> None:
+        if not spawn.cancelled() and spawn.exception() is not None:
+            IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
 
     async def run_auth_state_hook(self, auth_state: Any) -> None:
         """Run an administrator's hook; JupyterHub also calls this for the form."""
@@ -366,10 +373,11 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         return url
 
     async def _stop_if_forgotten(self) -> None:
-        """Have the hub stop a server whose start was cancelled, if it has not.
+        """Have the hub stop a server whose start was cancelled or failed, if it has not.
 
-        For a DELETE of a pending server the hub cancels the start and waits for a second. If the start has not ended then, as on a
-        hub that gets no processor, it answers 500, never calls stop(), and shows the server as ready.
+        For a DELETE of a pending server the hub cancels the start and waits for a second. If the start has not ended then,
+        as on a hub that gets no processor, it answers 500, never calls stop(), and shows the server as ready. So it does
+        if its spawn fails before it calls start(), as with a full database.
         """
         if self.user.spawners.get(self.name) is not self:
             return
@@ -377,9 +385,14 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
         elif self.ready and not isinstance(self._life, Running):
             self.log.warning(
-                "%s: stopping the server: its start was cancelled, and the hub kept it", self._log_name
+                "%s: stopping the server: its start was cancelled or failed, and the hub kept it",
+                self._log_name,
             )
-            await self.user.stop(self.name)
+            try:
+                await self.user.stop(self.name)
+            except Exception:
+                IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
+                raise
 
     async def _url_in_time(self, started: datetime) -> str:
         """Return the URL once the new server answers there; else fail with a reason before the hub's deadline."""
@@ -442,7 +455,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 placed = await storage.placed(spec, attempt, secure.pod, claims)
                 pod = placement.created = await create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
-            attempt.cluster.pods.listeners[key_of(pod)] = self
+            attempt.cluster.pods.listen(key_of(pod), self)
             owned = [*self._manifests.owned_objects(pod), *self._resolver.environment_secret(secure.content)]
             await create_owned_objects(attempt, pod, owned)
             if self.after_pod_created_hook is not None:
@@ -459,7 +472,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._remembered.last_start = lost.attempt_id
         self.pod_name, self.pod_id = key_of(lost.pod).name, uid_of(lost.pod)
         self._run.secrets = security.secrets_in(lost.pod, self) | {lost.token}
-        attempt.cluster.pods.listeners[key_of(lost.pod)] = self
+        attempt.cluster.pods.listen(key_of(lost.pod), self)
         return await until_ready_after_restart(attempt, lost.pod)
 
     async def _attempt(self, started: datetime) -> Attempt:
@@ -562,9 +575,19 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 self.pod_id = uid_of(pod)
                 if self._remembered.last_start is None and self._lost is None:
                     self._remembered.last_start = annotations_of(pod).get(ATTEMPT_ANNOTATION)
-                cluster.pods.listeners[key_of(pod)] = self
+                cluster.pods.listen(key_of(pod), self)
                 await sync_address(self, cluster, pod)
         return None
+
+    async def poll_and_notify(self) -> int | None:
+        """Poll, and tell the hub of an end, one call at a time.
+
+        The hub stops an ended server in this call. A request for a new start polls, too: it has to wait for that stop,
+        which would otherwise end in the middle of the new start.
+        """
+        async with self._notifying:
+            status: int | None = await super().poll_and_notify()
+            return status
 
     def object_changed(self) -> None:
         """Have the hub poll at once if it polls this server: the view of pods shows a change of its pod."""
@@ -628,6 +651,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         Deletes a claim only if it certainly belongs to this server and to no other. Never raises: the hub
         forgets the server whatever happens here.
         """
+        self._keep_starts()
         policy = RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
         try:
             if self.extra_claim_names:
@@ -651,6 +675,14 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             self.log.exception("%s: the claim is kept because its deletion failed", self._log_name)
         finally:
             await self._views.leave(self)
+
+    def _keep_starts(self) -> None:
+        """Keep the ids of a removed named server's starts: its pod may outlive an undelivered stop, and is not lost."""
+        if self.name and self._remembered.starts:
+            HubDatabase.of(self).keep_starts(self._remembered.starts)
+            default_server = self.user.spawners.get("")
+            if isinstance(default_server, KubeSpawner):
+                default_server._remembered.add_earlier_starts(self._remembered.starts)  # noqa: SLF001 - the same class
 
     # --- Rename of a server (JupyterHub 6); for a user's rename, see claims/home.py ---
 

@@ -19,6 +19,9 @@ from k8s_hub.spawner.database import all_servers
 from k8s_hub.spawner.lifecycle import Failed, Starting
 from k8s_hub.spawner.spec import identity_of
 
+USERS_AT_ONCE = 500
+"""Users that are looked at before other tasks of the hub have their turn."""
+
 if TYPE_CHECKING:
     from k8s_hub.hub.users import ServerKey
 
@@ -85,6 +88,7 @@ async def look_for_orphans(spawner: Any, cluster: Cluster) -> None:
         pods=pods,
         owned=[(resource, spawner.namespace) for resource in _owned_resources(spawner)],
         hub=hub,
+        running=partial(running_pods, settings["users"]),
         options=OrphanOptions(
             release_labels=release_labels,
             removes_all=spawner.orphans == "remove",
@@ -102,6 +106,21 @@ def _owned_resources(spawner: Any) -> Iterator[Resource]:
         yield SECRETS
     if spawner.internal_ssl or spawner.services_enabled:
         yield SERVICES
+
+
+async def running_pods(users: Any) -> frozenset[Key]:
+    """Return the pods of the servers that the hub has in memory as running, starting or stopping.
+
+    users: JupyterHub's object of all its users. Other tasks of the hub have their turn after each `USERS_AT_ONCE`.
+    """
+    pods: set[Key] = set()
+    for number, user in enumerate(tuple(users.values()), start=1):
+        active = [spawner for spawner in user.spawners.values() if spawner.active]
+        # Spawners of another class have none of these.
+        pods |= {Key(getattr(each, "namespace", ""), getattr(each, "pod_name", "")) for each in active}
+        if number % USERS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return frozenset(pods)
 
 
 def hub_servers(users: Any) -> HubServers:

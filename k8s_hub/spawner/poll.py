@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from k8s_hub.diagnosis.pod_life import Ended, judge_pod
+from k8s_hub.kube.connection import stall_tolerant_timeout
 from k8s_hub.kube.core.errors import NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS
 from k8s_hub.kube.core.store import Entry
@@ -65,7 +66,9 @@ async def look(
         # The entry is the same, too, if the watch has lost the pod's end. The list that follows then has the hub poll again.
         await cluster.pods.confirm_next()
         return Unchanged()
-    async with asyncio.timeout(_seconds_to_wait(cluster, life, address, request_timeout)):
+    seconds = _seconds_to_wait(cluster, life, address, request_timeout)
+    await _view_complete(cluster, seconds)
+    async with asyncio.timeout(seconds):
         pod = await _find_pod(cluster, own, must_confirm=address is not None)
     if pod is None:
         return NoPod()
@@ -90,8 +93,21 @@ def end_without_pod(life: Life, address: str | None) -> tuple[int, str]:
     return 1, ""  # the start failed before there was a pod, and logged the reason
 
 
+async def _view_complete(cluster: Cluster, silence: float) -> None:
+    """Return once the view shows all pods; raise TimeoutError after ``silence`` seconds without a page of the list.
+
+    With ten thousand pods the first list takes a restarted hub longer than a single request.
+    """
+    while not cluster.pods.is_synced:
+        try:
+            async with stall_tolerant_timeout(silence):
+                await cluster.pods.wait_synced(deadline=math.inf)
+        except TimeoutError:
+            if cluster.pods.staleness() >= silence:
+                raise
+
+
 async def _find_pod(cluster: Cluster, own: OwnPod, *, must_confirm: bool) -> Raw | None:
-    await cluster.pods.wait_synced(deadline=math.inf)
     pod = own.first_in(cluster.pods.view)
     if pod is not None or not must_confirm:
         return pod

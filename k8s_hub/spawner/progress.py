@@ -39,9 +39,10 @@ class Progress:
     def __init__(self) -> None:
         self._updates: list[Update] = []
         self._event_names: set[str] = set()
-        self._changed = asyncio.Event()
-        #: The time of the first diagnosis, by the loop's clock.
-        self._begun = 0.0
+        #: Set at the next change; None unless somebody waits for it: ten thousand running servers have no listener.
+        self._changed: asyncio.Event | None = None
+        #: The times of the first and of the last diagnosis, by the loop's clock.
+        self._begun = self._changed_at = 0.0
         self.latest: Diagnosis | None = None
         """The last emitted diagnosis."""
         self.has_ended = False
@@ -53,10 +54,14 @@ class Progress:
         if update is not None:
             if self.latest is None:
                 self._begun = _now()
-            self.latest = update
+            self.latest, self._changed_at = update, _now()
             self._updates.append(update)
             self._wake()
         return update
+
+    def unchanged_for(self) -> float:
+        """Return the seconds since the last new diagnosis."""
+        return _now() - self._changed_at
 
     def queue(self, place: Place) -> None:
         """Add the start's place in the queue, which its listeners follow until the start begins."""
@@ -104,6 +109,7 @@ class Progress:
 
     async def _changed_until(self, moment: float | None) -> bool:
         """Return True once there is something new; False if there is nothing until this moment."""
+        self._changed = self._changed or asyncio.Event()
         try:
             async with asyncio.timeout_at(moment):
                 return await self._changed.wait()
@@ -111,9 +117,10 @@ class Progress:
             return False
 
     def _wake(self) -> None:
-        # Waiting listeners hold the old event; the new event is for the next change.
-        self._changed.set()
-        self._changed = asyncio.Event()
+        # Waiting listeners hold the event; the next change has another one.
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
 
 def next_reminder(seconds: float) -> float:

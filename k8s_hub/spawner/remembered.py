@@ -1,6 +1,6 @@
 """What a spawner remembers of its server between runs, for the saved state: names that differ from its templates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -41,7 +41,17 @@ class Remembered:
 
     @last_start.setter
     def last_start(self, attempt_id: str | None) -> None:
-        self._saved = replace(self._saved, last_start=attempt_id)
+        earlier = [start for start in (self.last_start,) if start not in {None, attempt_id}]
+        self._saved = replace(self._saved.with_earlier(earlier), last_start=attempt_id)
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """The ids of the last start and of some before it, latest first."""
+        return self._saved.starts
+
+    def add_earlier_starts(self, starts: Iterable[str]) -> None:
+        """Remember the starts of a removed server of the same user, too."""
+        self._saved = self._saved.with_earlier(starts)
 
     def load(self, saved: SavedState, *, with_home: bool) -> None:
         """Take over the state that an earlier run saved; the name of its home only ``with_home``."""

@@ -74,6 +74,9 @@ def log_broken_rule(log: logging.Logger, rule: Callable[..., object], error: Exc
     BROKEN_CODE.log_once(log, f"diagnosis rule {name_of(rule)}", error)
 
 
+SLOW_STEP = 30.0
+"""Seconds after which the log names a step of a start that goes on."""
+
 ENDS = Counter(
     "k8s_hub_server_ends_total",
     "Servers that ended without a stop by the hub, by Kubernetes' reason; Removed: the pod is gone.",
@@ -88,12 +91,19 @@ class RunLog:
         self._log = log
         self._is_end_logged = False
         self._is_poll_failure_logged = False
+        self._slow_step: Diagnosis | None = None
 
     def log_diagnosis(self, server: str, diagnosis: Diagnosis) -> None:
         """Log what the user reads about a start."""
         # Only the user needs the normal steps: in a burst of starts they would hide the unusual ones.
         level = logging.DEBUG if diagnosis.reason is None else logging.INFO
         self._log.log(level, "%s: %s %s", server, diagnosis.sentence, diagnosis.detail)
+
+    def log_slow_step(self, server: str, diagnosis: Diagnosis, seconds: float) -> None:
+        """Log a step of a start that takes long, although nothing is wrong."""
+        if seconds >= SLOW_STEP and diagnosis.reason is None and diagnosis is not self._slow_step:
+            self._slow_step = diagnosis
+            self._log.info("%s: since %.0f s: %s %s", server, seconds, diagnosis.sentence, diagnosis.detail)
 
     def log_end(self, level: int, pod: Key, reason: str, how: str) -> bool:
         """Log how the run ended, and count it by Kubernetes' reason; return False if that was done before."""

@@ -40,7 +40,7 @@ from k8s_hub.diagnosis.obstacles import (
     webhook_broken,
 )
 from k8s_hub.diagnosis.pod_life import is_ready_to_serve
-from k8s_hub.diagnosis.refusals import Refusal, is_account_missing_yet, is_webhook_broken
+from k8s_hub.diagnosis.refusals import VIEW, Refusal, is_account_missing_yet, is_webhook_broken
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.storage import volume_in_words
 from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
@@ -131,6 +131,8 @@ class LatestRun:
         emitted = self.progress.emit(said)
         if emitted is not None:
             self.log.log_diagnosis(server, emitted)
+        elif self.progress.latest is not None:
+            self.log.log_slow_step(server, self.progress.latest, self.progress.unchanged_for())
 
     def at_deadline(self, start_timeout: float) -> Diagnosis:
         """Return why the start has not ended in time, with the limit that the administrator configured."""
@@ -233,14 +235,11 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
     await informer.start()
 
     def look() -> bool | Diagnosis:
-        failure = informer.failure
-        if informer.is_synced and not isinstance(failure, Forbidden):
+        if informer.refusal is not None:
+            raise refused(attempt, informer.refusal, VIEW, str(informer))
+        if informer.is_synced:
             return True
-        if failure is None:
-            return requested(attempt.started)
-        if not isinstance(failure, Unavailable):
-            raise refused(attempt, failure, "View", str(informer))
-        return _waiting_for_cluster(failure)
+        return _waiting_for_cluster(informer.failure) if informer.failure else requested(attempt.started)
 
     await watch_until(attempt, look)
 
@@ -256,12 +255,16 @@ async def ensure_claim(
     choose: Callable[[ClaimLookup], HomeChoice],
     manifest: Callable[[str], Raw],
     feed: EventSubscription | None,
+    volume: str = "",
 ) -> Raw:
     """Return the claim that ``choose`` finds; create it from ``manifest(name)`` if there is none.
 
+    ``volume`` is the name of an extra claim, "" for the home. If an earlier start gave up the create of this claim, this
+    one uses its name, even if its user was renamed since: the API server may still carry out the other create.
     Subscribes to the claim's events before it creates the claim. Kubernetes reports a missing storage class,
     for example, at once and then not again for a long time.
     """
+    late, purpose = attempt.cluster.late_claims, (*_owner_of(attempt.identity), volume)
     while True:
         choice = choose(attempt.cluster.claims.view)
         match choice:
@@ -277,11 +280,23 @@ async def ensure_claim(
             case Create(name=name, missing=missing):
                 if missing is not None and await _is_out_of_sight(attempt, attempt.key(missing)):
                     continue
-                created = await _create_claim(attempt, manifest(name), feed)
+                key = late.key_for(purpose) or attempt.key(name)
+                try:
+                    created = await _create_claim(attempt, manifest(key.name), feed)
+                except asyncio.CancelledError:
+                    late.add(purpose, key)
+                    raise
+                late.settle(purpose)
                 if created is not None:
                     return created
             case _:
                 assert_never(choice)
+
+
+def _owner_of(identity: ServerIdentity) -> tuple[str, str | int, str]:
+    """Return what identifies a server beyond renames of its user."""
+    user = identity.username if identity.user_id is None else identity.user_id.number
+    return (identity.namespace, user, identity.servername)
 
 
 async def _is_out_of_sight(attempt: Attempt, claim: Key) -> bool:
@@ -540,10 +555,10 @@ def _trouble_of_views(attempt: Attempt, claims: Sequence[Key]) -> Diagnosis | No
     """Return why the views are stale, None if they are not; raise if waiting cannot help."""
     cluster = attempt.cluster
     for informer in (cluster.pods, *([cluster.claims] if claims else [])):
-        if isinstance(informer.failure, Forbidden):
+        if informer.refusal is not None:
             # For a while, `k8s_hub.kube.api` takes a refusal of what was allowed before for a transient one. So
             # this request was never allowed, or no longer is.
-            raise refused(attempt, informer.failure, "View", str(informer))
+            raise refused(attempt, informer.refusal, VIEW, str(informer))
     return _waiting_for_cluster(cluster.pods.failure) if cluster.pods.failure else None
 
 

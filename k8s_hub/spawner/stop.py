@@ -12,6 +12,7 @@ from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.obstacles import previous_server
 from k8s_hub.kube.core.errors import KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, Resource
+from k8s_hub.kube.late_creates import LATE_COMMIT
 from k8s_hub.kube.pending_deletes import Delete, DeleteMatching
 from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, uid_of
@@ -27,9 +28,6 @@ STOP_TIMEOUTS = Counter(
     "k8s_hub_stop_timeouts_total",
     "Stops that returned before the pod was gone, which the API server finishes.",
 )
-
-LATE_COMMIT = 75.0
-"""Seconds after which a create that lost its reply can no longer happen: the API server gives up after 60."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

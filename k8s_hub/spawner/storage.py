@@ -121,7 +121,11 @@ async def ensure_extra_claim(
     """Return one of the server's extra claims; create it if it is missing."""
     request = extra_claim_request(spec, extra, resolver.expand(extra.name_template), database)
     return await start.ensure_claim(
-        attempt, partial(choose_extra, request, extra.name), partial(resolver.extra_claim, extra), feed
+        attempt,
+        partial(choose_extra, request, extra.name),
+        partial(resolver.extra_claim, extra),
+        feed,
+        extra.name,
     )
 
 

@@ -51,7 +51,7 @@ class PruneOptions:
     release: str | None = None
     #: Templates of claim names, besides those of the chart and of KubeSpawner.
     templates: Sequence[str] = ()
-    #: Keep claims that were created or used within this time.
+    #: Keep claims that were created within this time: the last use of a claim without an owner is unknown.
     older_than: timedelta | None = None
     #: All namespaces are read: a claim's namespace must contain its user's name.
     is_everywhere: bool = False
@@ -293,8 +293,8 @@ def _too_young(finding: ClaimFinding, options: PruneOptions) -> Iterator[str]:
     days = options.older_than.days
     if finding.created is None:
         yield "its age is unknown"
-    elif max(finding.created, finding.last_used or finding.created) > options.now - options.older_than:
-        yield f"it was created or used in the last {days} day{'' if days == 1 else 's'}"
+    elif finding.created > options.now - options.older_than:
+        yield f"it was created in the last {days} day{'' if days == 1 else 's'}"
 
 
 def doubt_about_the_whole(

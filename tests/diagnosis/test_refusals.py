@@ -7,6 +7,7 @@ import pytest
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
 from k8s_hub.diagnosis.refusals import (
     MESSAGE_LIMIT,
+    VIEW,
     Refusal,
     diagnose_refusal,
     is_account_missing_yet,
@@ -94,6 +95,12 @@ def test_a_refusal_that_outlasts_the_callers_retries_is_the_clusters_fault(code)
 def test_an_empty_body_is_no_error():
     assert diagnose_refusal(Refusal.of({}, "Service", "jupyter-jane")).sentence == (
         "The cluster refused to create the network name (Service) of your server. Contact your administrator."
+    )
+
+
+def test_a_view_is_not_said_to_be_created():
+    assert refused("something new", 405, kind=VIEW).sentence == (
+        "The cluster refused to show the hub your server. Contact your administrator."
     )
 
 

@@ -393,15 +393,32 @@ def test_a_home_that_cannot_be_used_is_wrong(trouble, word):
 
 
 def test_a_renamed_user_keeps_the_home_that_carries_the_old_name():
-    """... and the new user of that name gets none of it: a first home of their own, which is no row."""
+    """... and the new user of that name gets none of it: a first home of their own."""
     home = claim("claim-ada", "ada", created="2026-01-02T00:00:00Z")
     augusta = user("augusta", created="2026-01-01T00:00:00Z", default=server("claim-ada"))
     ada = user("ada", created="2026-03-01T00:00:00Z")
-    assert [row[:2] for row in judged_homes([home], ada, augusta)] == [("augusta", FINE)]
+    assert judged_homes([home], ada, augusta) == [
+        ("augusta", FINE, "claim-ada: the saved state names it"),
+        ("claims", FINE, "ada gets a new, empty claim at the next start"),
+    ]
 
 
 def test_without_claims_there_is_nothing_to_change():
-    assert judged_homes([], user("ada")) == [("claims", FINE, "no server has a claim yet")]
+    assert judged_homes([]) == [("claims", FINE, "no server has a claim yet")]
+    assert judged_homes([], user("ada")) == [
+        ("claims", FINE, "ada gets a new, empty claim at the next start")
+    ]
+
+
+def test_claims_of_which_none_is_a_home_are_noted():
+    """The hub may have another template than the doctor was told."""
+    ada, bob = user("ada", default=server(None)), user("bob", default=server(None))
+    ((subject, status, message),) = judged_homes([claim("home-ada"), claim("home-bob")], ada, bob)
+    assert (subject, status) == ("claims", NOTED)
+    assert message == (
+        "ada and 1 more get a new, empty claim at the next start; none of the existing claims (home-ada, ...) "
+        "is a server's home"
+    )
 
 
 # --- The options that decide about homes ---
@@ -423,9 +440,7 @@ def test_without_legacy_names_a_home_under_one_is_found_by_its_annotation_or_not
     assert (status, message) == (NOTED, "claim-user-2d1: its annotations name this server")
 
     assert judged_homes([prepared], user_1)[0][:2] == ("user-1", NOTED)
-    assert judged_homes([prepared], user_1, handle_legacy_names=False) == [
-        ("claims", FINE, "no server has a claim yet")
-    ]
+    assert judged_homes([prepared], user_1, handle_legacy_names=False)[0][:2] == ("claims", NOTED)
 
 
 def test_without_remembered_names_the_saved_state_names_nothing():
@@ -440,8 +455,9 @@ def test_without_remembered_names_the_saved_state_names_nothing():
 
 def test_what_another_server_has_in_its_state_is_taken_also_where_names_are_not_remembered():
     ada = user("ada", default=server("claim-ada--gpu"), gpu=server(None))
-    ((_, _, message),) = judged_homes([claim("claim-ada--gpu", "ada")], ada, remember_pvc_name=False)
-    assert message.startswith("claim-ada--gpu: ")
+    (home, others) = judged_homes([claim("claim-ada--gpu", "ada")], ada, remember_pvc_name=False)
+    assert home[2].startswith("claim-ada--gpu: ")
+    assert others == ("claims", FINE, "ada/gpu gets a new, empty claim at the next start")
 
 
 @pytest.mark.parametrize(
@@ -535,4 +551,5 @@ def test_an_extra_claim_is_no_home_for_another_server():
     """The spawner does not take it, because a server's state names it."""
     ada = user("ada", default=server("claim-ada", extra_claims={"data": "claim-ada--gpu"}), gpu=server(None))
     rows = judged_homes([claim("claim-ada", "ada"), extra("claim-ada--gpu", "ada")], ada)
-    assert [row[:2] for row in rows] == [("ada", FINE), ("ada, data", FINE)]  # gpu gets its first
+    assert [row[:2] for row in rows] == [("ada", FINE), ("ada, data", FINE), ("claims", FINE)]
+    assert rows[-1][2] == "ada/gpu gets a new, empty claim at the next start"

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from devkit.minicluster import resources
 from devkit.minicluster.faults import (
     CutWatch,
     EventLost,
@@ -155,6 +156,18 @@ async def test_a_closed_informer_keeps_nobody_waiting(informer, soon):
 
     with pytest.raises(Unavailable, match="closed"):
         await waiter
+    assert not informer.is_watching
+
+
+async def test_closing_does_not_swallow_the_cancellation_of_its_caller(informer, soon):
+    await begun(informer, soon)
+    closing = asyncio.create_task(informer.close())
+    await asyncio.sleep(0)  # it waits for the end of the informer's task
+
+    closing.cancel()
+    await asyncio.wait([closing])
+
+    assert closing.cancelled()
     assert not informer.is_watching
 
 
@@ -333,6 +346,165 @@ async def test_a_waiter_for_an_end_whose_event_got_lost(informer, api, cluster, 
     assert counted("list") == 2
 
 
+@pytest.mark.parametrize("order", [["carl", "ada"], ["ada", "carl"]], ids=["earlier", "later"])
+async def test_another_waiter_does_not_delay_it(informer, api, cluster, lose, counted, soon, order):
+    """The watch has missed nothing of the other waiter's object."""
+    created = await api.create(PODS, NAMESPACE, pod())
+    await api.create(PODS, NAMESPACE, pod("carl"))
+    await begun(informer, soon)
+    waits = {
+        "ada": informer.wait_gone(key(), uid_of(created), deadline=soon(200)),
+        "carl": informer.wait_for(key("carl"), is_running, deadline=soon(200)),
+    }
+    tasks = {}
+    for name in order:
+        tasks[name] = asyncio.create_task(waits[name])
+        await asyncio.sleep(0.01)
+    lose()
+    remove(cluster, "ada")
+    await api.create(PODS, NAMESPACE, pod("bob"))
+    begin = now()
+
+    await tasks["ada"]
+
+    assert now() - begin < 15
+    assert counted("list") == 2
+    assert counted("watch") == 2  # the watch has resumed once, and follows the list
+    set_phase(cluster, "carl", "Running")
+    await tasks["carl"]
+
+
+async def test_a_waiter_for_a_change_whose_event_got_lost(
+    informer, api, cluster, lose, counted, soon, caplog
+):
+    """A later event shows that the view is past the change, which only a list repairs."""
+    await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    wait = asyncio.create_task(informer.wait_for(key(), is_running, deadline=soon(900)))
+    await asyncio.sleep(0.1)
+    lose()
+    set_phase(cluster, "ada", "Running")
+    await api.create(PODS, NAMESPACE, pod("bob"))
+    begin = now()
+
+    await wait
+
+    assert now() - begin < 10
+    assert counted("list") == 2
+    assert "opening the watch again: it has lost a change of hub/ada" in caplog.text
+
+
+async def test_a_waiter_for_an_object_whose_first_event_got_lost(informer, api, lose, counted, soon):
+    await begun(informer, soon)
+    lose()
+    await api.create(PODS, NAMESPACE, pod())
+    await api.create(PODS, NAMESPACE, pod("bob"))
+
+    assert await shows(informer, soon) < 10
+    assert counted("list") == 2
+
+
+async def test_a_waiter_for_a_lost_change_in_a_busy_namespace(informer, api, cluster, lose, soon):
+    """The watch is never silent."""
+    await api.create(PODS, NAMESPACE, pod())
+    await api.create(PODS, NAMESPACE, pod("bob"))
+    await begun(informer, soon)
+
+    async def stay_busy():
+        for number in range(1000):
+            set_phase(cluster, "bob", str(number))
+            await asyncio.sleep(1)
+
+    wait = asyncio.create_task(informer.wait_for(key(), is_running, deadline=soon(900)))
+    await asyncio.sleep(0.1)
+    lose()
+    set_phase(cluster, "ada", "Running")
+    begin = now()
+    busy = asyncio.create_task(stay_busy())
+
+    await wait
+
+    assert now() - begin < 10
+    busy.cancel()
+
+
+async def test_of_many_waiters_each_has_its_turn(informer, api, cluster, lose, soon):
+    """A bookmark wakes all at once: their checks come at once, too."""
+    names = [f"p{number}" for number in range(50)]
+    for name in names:
+        await api.create(PODS, NAMESPACE, pod(name))
+    await begun(informer, soon)
+    waits = [
+        asyncio.create_task(informer.wait_for(key(name), is_running, deadline=soon(900))) for name in names
+    ]
+    await asyncio.sleep(0.1)
+    lose()
+    set_phase(cluster, "p49", "Running")
+    await api.create(PODS, NAMESPACE, pod("bob"))
+    begin = now()
+
+    await waits[49]
+
+    assert now() - begin < 60
+    for wait in waits:
+        wait.cancel()
+
+
+async def test_a_lost_change_of_what_is_not_kept_is_none(informer, api, cluster, lose, counted, soon):
+    created = await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    lose()
+    cluster.database.update(
+        resources.PODS, key(), lambda obj: {**obj, "status": {**obj["status"], "hostIP": "::1"}}
+    )
+    await api.create(PODS, NAMESPACE, pod("bob"))
+    assert version_of(await api.get(PODS, key())) != version_of(created)
+
+    with pytest.raises(TimeoutError):
+        await informer.wait_for(key(), is_running, deadline=soon(60))
+
+    assert counted("list") == counted("watch") == 1
+
+
+async def test_an_object_that_is_not_selected_is_no_change_that_got_lost(api, cluster, counted, soon):
+    informer = Informer(api, PODS, NAMESPACE, label_selector="component=server", project=project)
+    await begun(informer, soon)
+    await api.create(PODS, NAMESPACE, pod("ada", component="other"))
+    await api.create(PODS, NAMESPACE, pod("bob", component="server"))
+    await shows(informer, soon, "bob")
+
+    with pytest.raises(TimeoutError):
+        await informer.wait_for(key(), lambda kept: kept is not None, deadline=soon(60))
+
+    assert counted("watch") == 1
+    await informer.close()
+
+
+async def test_the_first_event_of_a_selected_object_got_lost(api, lose, soon):
+    informer = Informer(api, PODS, NAMESPACE, label_selector="component=server", project=project)
+    await begun(informer, soon)
+    lose()
+    await api.create(PODS, NAMESPACE, pod("ada", component="server"))
+    await api.create(PODS, NAMESPACE, pod("bob", component="server"))
+
+    assert await shows(informer, soon) < 10
+    await informer.close()
+
+
+async def test_an_object_that_a_list_shows_otherwise_costs_one_list(informer, api, cluster, counted, soon):
+    """Something between the API server and the hub changes its replies."""
+    await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    odd = await api.get(PODS, key())
+    odd = {**odd, "status": {"phase": "Running"}}
+    cluster.faults.add(FaultRule(effect=Refuse(code=200, body=odd), verb="get"))
+
+    with pytest.raises(TimeoutError):
+        await informer.wait_for(key(), is_running, deadline=soon(900))
+
+    assert counted("list") == 2
+
+
 class Polled:
     """Somebody whose polls have objects confirmed."""
 
@@ -340,30 +512,43 @@ class Polled:
         pass
 
 
-async def test_an_object_whose_end_got_lost_is_found_when_its_turn_comes(
-    informer, api, cluster, lose, counted, soon
+def listen(informer, *names):
+    """Listen to these pods, as long as the caller keeps what this returns."""
+    listening = [Polled() for _ in names]
+    for name, listener in zip(names, listening, strict=True):
+        informer.listen(key(name), listener)
+    return listening
+
+
+@pytest.mark.parametrize(
+    ("change", "phase"),
+    [(remove, None), (partial(set_phase, phase="Failed"), "Failed")],
+    ids=["removed", "failed"],
+)
+async def test_a_change_that_got_lost_is_found_when_its_turn_comes(
+    informer, api, cluster, lose, counted, soon, change, phase
 ):
     await api.create(PODS, NAMESPACE, pod())
     await begun(informer, soon)
     lose()
-    remove(cluster, "ada")
+    change(cluster, "ada")
     await api.create(PODS, NAMESPACE, pod("bob"))
     await shows(informer, soon, "bob")
-    assert informer.view.get(key()) is not None
-    informer.listeners.update(listening := {key(name): Polled() for name in ("ada", "bob")})
+    assert informer.view.get(key())["phase"] == "Pending"
+    listening = listen(informer, "ada", "bob")
 
     for _ in listening:
         await informer.confirm_next()
         await asyncio.sleep(5)
 
-    assert informer.view.get(key()) is None
+    assert (informer.view.get(key()) or {}).get("phase") == phase
     assert counted("list") == 2
 
 
 async def test_objects_that_exist_cost_one_request_each_second(informer, api, counted, soon):
     await api.create(PODS, NAMESPACE, pod())
     await begun(informer, soon)
-    informer.listeners[key()] = listener = Polled()
+    listening = listen(informer, "ada")
 
     for _ in range(30):
         await informer.confirm_next()
@@ -372,7 +557,49 @@ async def test_objects_that_exist_cost_one_request_each_second(informer, api, co
     assert counted("get") == 3
     assert counted("list") == 1
     assert counted("watch") == 1
-    del listener
+    del listening
+
+
+async def test_objects_that_are_not_there_take_nobodys_turn(informer, api, counted, soon):
+    """A hub keeps the spawners of servers that were stopped."""
+    await api.create(PODS, NAMESPACE, pod())
+    await begun(informer, soon)
+    listening = listen(informer, "ada", *(f"stopped{number}" for number in range(20)))
+
+    for _ in range(3):
+        await informer.confirm_next()
+        await asyncio.sleep(1)
+
+    assert counted("get") == 3
+    del listening
+
+
+async def test_a_listener_hears_of_its_latest_object_only(informer, api, cluster, soon):
+    """A server that was renamed has another pod in its next run."""
+    heard = []
+
+    class Hearing:
+        def object_changed(self):
+            heard.append(now())
+
+    for name in ("old", "new"):
+        await api.create(PODS, NAMESPACE, pod(name))
+    await begun(informer, soon)
+    renamed, successor = Hearing(), Polled()
+    informer.listen(key("old"), renamed)
+    informer.listen(key("new"), renamed)
+
+    for name in ("old", "new"):
+        set_phase(cluster, name, "Running")
+        await informer.wait_for(key(name), is_running, deadline=soon())
+    assert len(heard) == 1
+
+    informer.listen(key("new"), successor)
+    informer.listen(key("old"), renamed)
+    set_phase(cluster, "old", "Failed")
+    await informer.wait_for(key("old"), lambda kept: kept["phase"] == "Failed", deadline=soon())
+    assert len(heard) == 2
+    assert list(informer._listeners.values()) == [successor, renamed]
 
 
 async def test_nothing_is_asked_about_objects_without_a_listener(informer, api, counted, soon):
@@ -404,11 +631,11 @@ async def test_a_change_that_the_watch_is_about_to_hear_is_not_missed(informer, 
     newer = await api.get(PODS, key())
     newer = {**newer, "metadata": {**newer["metadata"], "resourceVersion": str(cluster.database.version + 1)}}
     cluster.faults.add(FaultRule(effect=Refuse(code=200, body=newer), verb="get", count=1))
-    check = asyncio.create_task(informer.check(key()))
+    check = asyncio.create_task(informer.reopen_if_behind(key()))
     await asyncio.sleep(0.5)
     set_phase(cluster, "ada", "Running")
 
-    assert await check
+    assert not await check
     assert counted("watch") == 1
 
 

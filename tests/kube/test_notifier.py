@@ -16,6 +16,7 @@ def test_a_subscriber_may_have_several_keys_or_none():
     with notifier.subscribe("a", "b") as both, notifier.subscribe() as none:
         notifier.notify(["b"])
         assert (both.is_set(), none.is_set()) == (True, False)
+        assert ["b" in notifier, "c" in notifier] == [True, False]
 
         notifier.notify_all()
         assert none.is_set()

@@ -193,6 +193,21 @@ async def test_a_view_can_be_had_again_while_the_old_one_ends(pool, settings, so
     await new.wait_synced(deadline=soon())
 
 
+async def test_a_release_that_is_cancelled_ends_everything_all_the_same(pool, settings):
+    holder = Holder()
+    await pool.hold(settings, NAMESPACE, holder)
+    for resource in (PODS, CLAIMS):
+        await pool.informer(settings, resource, NAMESPACE, project=project)
+    releasing = asyncio.create_task(pool.release(settings, NAMESPACE, holder))
+    await asyncio.sleep(0)
+
+    releasing.cancel()
+    await asyncio.wait([releasing])
+
+    assert releasing.cancelled()
+    assert not [name for name in tasks() if name.startswith("informer of")]
+
+
 async def test_releasing_what_was_never_held_is_harmless(pool, settings):
     await pool.release(settings, NAMESPACE, Holder())
     await pool.api(settings)

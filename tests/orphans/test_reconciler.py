@@ -13,7 +13,7 @@ from k8s_hub.diagnosis.projection import project_pod
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.core.resources import PODS
 from k8s_hub.kube.pool import InformerPool
-from k8s_hub.objects.keys import key_of
+from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.orphans.reconciler import INTERVAL, MOST_REMOVALS, OrphanOptions, Reconciler
 from tests.orphans.objects import hub
 from tests.spawner.conftest import cluster, wall_clock, witness
@@ -31,8 +31,10 @@ RELEASE = {"release": "jhub"}
 class Search:
     """A reconciler and what it knows of a hub."""
 
-    def __init__(self, known, **options):
+    def __init__(self, known, *, running=(), **options):
         self.known = known
+        self.reads = 0
+        self.running_pods = frozenset(Key(NAMESPACE, name) for name in running)
         self.options = {"removes_all": True, "removes_ended": True, "release_labels": RELEASE, **options}
 
     async def __aenter__(self):
@@ -44,6 +46,7 @@ class Search:
             pods=lambda: pool.informers_of(settings, PODS),
             owned=[],
             hub=self.hub,
+            running=self.running,
             options=OrphanOptions(**self.options),
             chance=lambda: 0.5,
         )
@@ -56,7 +59,11 @@ class Search:
             await self.task
 
     def hub(self):
+        self.reads += 1
         return self.known
+
+    async def running(self):
+        return self.running_pods
 
 
 def plant(cluster, *names, username="bob", **more):
@@ -121,6 +128,20 @@ async def test_a_server_that_is_away_for_one_look_is_no_orphan(cluster):
             search.known = hub("bob")
             await asyncio.sleep(INTERVAL * 1.1)
         assert names(cluster) == {"a"}
+
+
+async def test_while_all_servers_run_the_database_of_the_hub_is_not_read(cluster):
+    plant(cluster, "jupyter-ada", username="ada")
+    plant(cluster, "jupyter-bob")
+    async with Search(hub("ada"), running=["jupyter-ada"]) as search:
+        await asyncio.sleep(4 * 60)
+        assert search.reads == 0  # bob's is too young to be an orphan
+        await asyncio.sleep(FOUND)
+        assert search.reads > 0
+        assert names(cluster) == {"jupyter-ada"}
+        reads = search.reads
+        await asyncio.sleep(FOUND)
+        assert search.reads == reads
 
 
 async def test_a_bug_is_logged_once_and_the_search_goes_on(cluster, caplog):

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 import pytest
 from jupyterhub.utils import compare_token
 
+from devkit.minicluster.faults import FaultRule, Refuse, Slow
 from devkit.minicluster.resources import PODS
 from devkit.testing.eventually import eventually
 from devkit.testing.memoryproxy import MemoryProxy
-from devkit.testing.runs import NAMESPACE, NO_WAIT, claims, edit_pod, pods, restart_process, takes
+from devkit.testing.runs import NAMESPACE, NO_WAIT, claims, edit_pod, pods, restart_process, struck, takes
+from k8s_hub import KubeSpawner
 from k8s_hub.naming.ownership import USER_ID_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, uid_of
 from k8s_hub.spawner.adoption import _is_of_another_name
@@ -282,6 +284,21 @@ async def test_a_hub_that_dies_while_it_adopts(lost, cluster):
         assert await whose(hub, token_of(pod)) == "bob"
 
 
+async def test_a_user_who_is_renamed_while_the_hub_adopts(lost, cluster, caplog):
+    """Nobody can log in to the pod any more: it has the OAuth client of the earlier name. The next start replaces it."""
+    async with lost() as lost:
+        hub = lost.hub
+        await lost.started()
+        with struck(cluster, Slow(seconds=2), "get", resource="pods", name="jupyter-bob") as slow:
+            await lost.back()
+            await eventually(lambda: cluster.faults.hits(slow))
+            assert (await hub.api("PATCH", "/users/bob", json={"name": "robert"}))[0] == 200
+            await eventually(lambda: told(caplog, "was not adopted: its JUPYTERHUB_SERVICE_PREFIX or"))
+        await hub.start_server("robert")
+        await hub.wait_ready("robert")
+        assert not bobs(cluster)
+
+
 @pytest.mark.parametrize(
     ("prefix", "is_of_another"),
     [
@@ -363,6 +380,114 @@ async def test_a_server_that_the_hub_has_stopped_is_not_adopted(lost, cluster, c
         )
 
 
+async def test_a_named_server_that_its_user_has_removed_is_not_adopted(lost, cluster, caplog):
+    """The stop could not be delivered before the hub died, and the server's row is gone from the database."""
+    async with lost(hub=NO_WAIT, k8s_api_request_retry_timeout=30) as lost:
+        await lost.started(name="gpu")
+        hub, [pod] = lost.hub, bobs(cluster)
+        await cluster.go_away()
+        await hub.stop_server("bob", "gpu", remove=True)
+        await eventually(lambda: "gpu" not in hub.app.users["bob"].orm_spawners, seconds=60)
+        lost.copy = hub.copy_database()
+        await hub.kill()
+        await restart_process()
+        await cluster.come_back()
+        await stays_stopped(lost, cluster, caplog, "its user has removed the server since")
+        assert "gpu" not in hub.app.users["bob"].orm_spawners
+
+        # The default server's next start keeps this knowledge.
+        await hub.start_server("bob")
+        await hub.wait_ready("bob")
+        lost.copy = hub.copy_database()
+        caplog.clear()
+        await lost.back()
+        await asyncio.sleep(SOON)
+        assert told(caplog, "its user has removed the server since")
+        assert uid_of(pod) in map(uid_of, bobs(cluster))
+
+
+async def test_a_server_whose_next_start_failed_is_not_adopted(lost, cluster, caplog):
+    """Neither its stop nor the next start reached the cluster before the hub died."""
+    async with lost(hub=NO_WAIT, k8s_api_request_retry_timeout=30, start_timeout=60) as lost:
+        await lost.started()
+        hub = lost.hub
+        first = hub.spawner("bob")._remembered.last_start
+        await cluster.go_away()
+        await hub.stop_server("bob")
+        await hub.wait_stopped("bob", seconds=60)
+        await hub.start_server("bob")
+        await hub.wait_stopped("bob", seconds=200)
+        lost.copy = hub.copy_database()
+        saved = hub.app.users["bob"].orm_spawners[""].state
+        assert saved["last_start"] != first
+        assert saved["earlier_starts"] == [first]
+        await hub.kill()
+        await restart_process()
+        await cluster.come_back()
+        await stays_stopped(
+            lost, cluster, caplog, "the hub knows of its start, and has stopped the server since"
+        )
+
+
+class ReplacePod(FaultRule):
+    """A fault rule that replaces a pod by another release's of its name, right before the pod is read."""
+
+    def __init__(self, cluster):
+        super().__init__(effect=None, verb="get", resource="pods", name="jupyter-bob")
+        object.__setattr__(self, "cluster", cluster)
+
+    def matches(self, call):
+        if super().matches(call):
+            self.cluster.faults.remove(self)
+            old = self.cluster.database.remove(PODS, Key(call.namespace, call.name))
+            kept = {name: old["metadata"][name] for name in ("name", "namespace", "annotations")}
+            labels = {**old["metadata"]["labels"], "app.kubernetes.io/instance": "other"}
+            self.cluster.database.create(PODS, {**old, "metadata": {**kept, "labels": labels}})
+        return False
+
+
+async def test_a_pod_that_was_replaced_since_the_search_is_not_adopted(lost, cluster, caplog):
+    async with lost(common_labels={"app.kubernetes.io/instance": "jhub"}) as lost:
+        await lost.started()
+        [pod] = bobs(cluster)
+        rule = cluster.faults.add(ReplacePod(cluster))
+        await lost.back()
+        await asyncio.sleep(SOON)
+        assert rule not in cluster.faults._rules
+        assert [uid_of(each) for each in bobs(cluster)] != [uid_of(pod)]
+        assert not told(caplog)
+        spawner = lost.hub.spawner("bob")
+        assert spawner is None or not spawner.active
+
+
+class ScopesFailSecond(KubeSpawner):
+    """The hub's own spawn gets the scopes; the adoption, right after it, does not."""
+
+    asked = 0
+
+    async def _get_oauth_client_allowed_scopes(self):
+        self.asked += 1
+        if self.asked == 2:
+            raise RuntimeError("no scopes")
+        return await super()._get_oauth_client_allowed_scopes()
+
+
+async def test_an_adoption_that_fails_once_the_hub_has_the_server_is_logged_with_its_traceback(
+    lost, cluster, caplog
+):
+    async with lost(spawner_class=ScopesFailSecond) as lost:
+        await lost.started()
+        [pod], hub = bobs(cluster), lost.hub
+        await lost.back()
+        await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").ready)
+        await eventually(lambda: "/user/bob/" in hub.routes)
+        [record] = [each for each in caplog.records if "does not know the age" in each.getMessage()]
+        assert "no scopes" in str(record.exc_info[1])
+        assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
+        assert await hub.stop_server("bob") == 204
+        assert bobs(cluster) == []
+
+
 @pytest.mark.parametrize(
     "metadata, reason",
     [
@@ -414,8 +539,11 @@ async def test_a_server_that_its_user_cannot_reach_any_more_is_deleted(lost, clu
         await hub.start_server("eve")
         await hub.wait_ready("eve")
         assert len(pods(cluster)) == 2
-        await lost.back()
-        await eventually(lambda: len(pods(cluster)) == 1)
+        busy = Refuse(code=503, body="etcdserver: leader changed")
+        with struck(cluster, busy, "delete", resource="pods", count=1) as refused:
+            await lost.back()
+            await eventually(lambda: len(pods(cluster)) == 1)
+        assert cluster.faults.hits(refused) == 1
         [message] = told(caplog, "its user cannot reach it")
         assert f"it serves /user/{'bob' if is_known else 'eve'}/" in message
         user = "eve" if is_known else "bob"
@@ -459,3 +587,13 @@ async def test_a_hub_that_lost_nothing_adopts_nothing(lost, cluster, caplog):
         await asyncio.sleep(SOON)
         assert lost.hub.spawner("bob").ready
         assert not told(caplog)
+
+
+async def test_a_pod_that_is_not_adopted_makes_nobody_active(lost, caplog):
+    """Else a pod that stays would keep the culler from all servers at each start of the hub."""
+    async with lost(environment={"JUPYTERHUB_CLIENT_ID": "something-else"}) as lost:
+        await lost.started()
+        await lost.back()
+        await asyncio.sleep(120)
+        assert told(caplog, "it runs without a server, and was not adopted")
+        assert not told(caplog, "all count as active now")

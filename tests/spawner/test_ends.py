@@ -82,14 +82,15 @@ async def test_a_restarted_hub_hears_of_it_too(hub, cluster):
         await eventually(lambda: not is_known(hub), seconds=1)
 
 
-async def test_polls_hear_of_an_end_whose_event_got_lost(hub, cluster):
+@pytest.mark.parametrize("end", [removed, evicted])
+async def test_polls_hear_of_an_end_whose_event_got_lost(hub, cluster, end):
     """No later event repairs that, and neither does a watch that resumes."""
     async with hub(**RARELY) as hub:
         for user in ("ada", "bob"):
             await hub.start_server(user)
             await hub.wait_ready(user)
         cluster.faults.add(FaultRule(effect=EventLost(), verb="watch", resource="pods", count=1))
-        await removed(cluster)
+        await end(cluster)
         edit_pod(cluster, "jupyter-bob", labels={"component": "singleuser-server", "touched": "yes"})
 
         await eventually(lambda: not is_known(hub), seconds=900)  # the second poll
@@ -225,3 +226,27 @@ async def test_a_server_that_no_watch_shows_is_polled_as_often_as_by_jupyterhub(
         hub.config.KubeSpawner.update(options)
         await restarted(hub, cluster, is_away=not options)
         assert interval(hub) == 30
+
+
+async def test_a_start_that_is_requested_while_the_hub_hears_of_the_end_is_not_lost(hub, cluster):
+    """The hub's stop of the ended server would otherwise end in the middle of the new start, and forget it."""
+    async with hub(**RARELY) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        delete_route, is_deleting = hub.app.proxy.delete_route, asyncio.Event()
+
+        async def slow_delete(routespec):
+            is_deleting.set()
+            await asyncio.sleep(2)
+            await delete_route(routespec)
+
+        hub.app.proxy.delete_route = slow_delete
+        await evicted(cluster)
+        await is_deleting.wait()
+        assert await hub.start_server("ada") in {201, 202}
+        await hub.wait_ready("ada")
+        await asyncio.sleep(60)
+
+        assert hub.spawner("ada").ready
+        assert "/user/ada/" in hub.routes
+        assert len(pods(cluster)) == 1

@@ -1,11 +1,15 @@
 """docs/lifecycle.md, "Failures and the hub's patience" and "Deadlines": through a real hub, on each version."""
 
 import asyncio
+import sqlite3
+from collections import deque
+from itertools import count
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from tornado.web import HTTPError
 
-from devkit.minicluster.faults import ReplyLost, RequestLost, Slow, refuse
+from devkit.minicluster.faults import CutWatch, FaultRule, ReplyLost, RequestLost, Slow, refuse
 from devkit.minicluster.statuses import status_body
 from devkit.testing.runs import (
     NO_WAIT,
@@ -39,6 +43,7 @@ POLICY = refuse(
         {"name": "jupyter-ada", "kind": "pods"},
     )
 )
+EXPIRED = refuse(status_body(410, "Expired", "The provided continue parameter is too old."))
 
 
 async def fails_five_times(hub):
@@ -91,6 +96,35 @@ async def test_a_cluster_that_is_away_does_not_count_and_the_next_start_finds_it
         await hub.wait_ready("ada", seconds=60)
 
 
+async def test_a_list_that_has_to_start_over_is_no_refusal(cluster):
+    """Pages of the first list end with 410 if an outage lasts longer than their token."""
+    with struck(cluster, EXPIRED, "list", count=1):
+        await Run().start()
+
+    assert len(pods(cluster)) == 1
+
+
+async def test_a_list_that_is_refused_is_not_said_to_be_created(cluster):
+    unknown = refuse(status_body(405, "MethodNotAllowed", "not here"))
+    with (
+        struck(cluster, unknown, "list"),
+        pytest.raises(Exception) as failure,  # noqa: PT011 - of either version of the hub
+    ):
+        await Run().start()
+
+    assert "The cluster refused to show the hub your server." in sentence_of(failure.value)
+
+
+async def test_a_watch_that_is_invalid_for_a_while_fails_no_start(cluster):
+    """The view was there before, and a list follows."""
+    await Run("bob").start()
+    cluster.faults.add(FaultRule(effect=CutWatch(), verb="watch", resource="pods", count=1))
+    with struck(cluster, refuse(status_body(400, "BadRequest", "invalid version")), "watch", count=3):
+        await Run().start()
+
+    assert len(pods(cluster)) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "effect",
@@ -113,13 +147,55 @@ async def test_a_cluster_that_is_busy_does_not_count(hub, cluster, effect):
             assert "cluster" in await fails_five_times(hub)
 
 
+async def test_a_hub_whose_database_is_full_does_not_end_itself(hub, cluster, caplog):
+    """It would not come up again. SQLite itself refuses to grow."""
+    async with hub(hub=NO_WAIT, consecutive_failure_limit=3) as hub:
+        await hub.api("GET", "/users")
+
+        def limit(pages):
+            with hub._connected() as database:
+                database.execute(f"PRAGMA max_page_count={pages}")
+
+        limit(1)
+        with pytest.raises(OperationalError, match="disk is full"):
+            deque(hub.token() for _ in count())
+        hub.app.db.rollback()
+        assert "could not write to its database" in await fails_five_times(hub)
+        assert "Exception in callback" not in caplog.text
+        limit(2**30)
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+
+
+class FailsBeforeStart(KubeSpawner):
+    """As with a full database: the hub's spawn fails between the server's row and start()."""
+
+    is_broken = True
+
+    async def _get_oauth_client_allowed_scopes(self):
+        if FailsBeforeStart.is_broken:
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+        return await super()._get_oauth_client_allowed_scopes()
+
+
+async def test_a_server_that_the_hub_shows_as_ready_without_a_start_is_stopped(hub, cluster, monkeypatch):
+    async with hub(spawner_class=FailsBeforeStart, hub=NO_WAIT) as hub:
+        await failed_start(hub)
+        assert hub.spawner("ada").ready
+        await hub.wait_stopped("ada", seconds=10)
+        monkeypatch.setattr(FailsBeforeStart, "is_broken", False)
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        assert len(pods(cluster)) == 1
+
+
 async def test_our_own_bug_counts_and_leaves_nothing(hub, cluster, monkeypatch, caplog):
     """Nobody foresaw it, so that the hub may be started anew; the user has a reference that the log explains."""
     monkeypatch.setattr(ManifestBuilder, "owned_objects", None)
     async with hub(hub=NO_WAIT, consecutive_failure_limit=0) as hub:
-        for count in (1, 2):
+        for number in (1, 2):
             error = await failed_start(hub)
-            assert hub.failure_count == count
+            assert hub.failure_count == number
         sentence = sentence_of(error)
         assert "because of an error in the hub (reference " in sentence
         assert f"reference {sentence.partition('(reference ')[2][:8]}: Traceback" in caplog.text

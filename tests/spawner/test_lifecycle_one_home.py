@@ -1,14 +1,15 @@
 """One server has one pod and one home, also if its user is renamed while the hub's saved state is missing or old."""
 
+import asyncio
 import sqlite3
 
 import pytest
 
-from devkit.minicluster.faults import FaultRule, MuteWatch, ReplyLost, refuse
+from devkit.minicluster.faults import CommitAfterDisconnect, FaultRule, MuteWatch, ReplyLost, refuse
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import NO_WAIT, claims, pods, restart_process, sentence_of, struck, takes
 from k8s_hub.objects.keys import key_of, uid_of
-from tests.spawner.cells import UP, cell
+from tests.spawner.cells import LOST, UP, cell
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -127,6 +128,49 @@ async def test_the_claim_of_a_start_that_got_no_further(hub, cluster, server):
         await rename(hub, "ada", "lovelace")
 
         await is_the_only_one(hub, cluster, "lovelace", server, home)
+
+
+@cell("start cancelled (DELETE, start_timeout)", LOST)
+@pytest.mark.parametrize("is_renamed", [False, True], ids=["same name", "renamed"])
+@pytest.mark.parametrize("seconds", [1, 20, 55])
+async def test_a_claim_that_commits_after_its_start_was_given_up(hub, cluster, seconds, is_renamed):
+    """The next start uses its name, even under the user's new one: there is never a second claim."""
+    late = CommitAfterDisconnect(seconds=seconds)
+    async with hub(hub=NO_WAIT) as hub:
+        with struck(cluster, late, "create", "persistentvolumeclaims", count=1) as rule:
+            await hub.start_server("ada")
+            await eventually(lambda: cluster.faults.hits(rule))
+            await hub.stop_server("ada")
+            await hub.wait_stopped("ada", seconds=120)
+            user = "lovelace" if is_renamed else "ada"
+            if is_renamed:
+                await rename(hub, "ada", user)
+            await hub.start_server(user)
+            await hub.wait_ready(user, seconds=120)
+        await asyncio.sleep(90)
+        assert len(claim_names(cluster)) == 1
+        await hub.stop_server(user)
+        await hub.wait_stopped(user)
+        await is_the_only_one(hub, cluster, user, "", *claim_names(cluster))
+
+
+@cell("start cancelled (DELETE, start_timeout)", LOST)
+async def test_a_claim_that_commits_late_is_not_that_of_a_new_user_of_the_name(hub, cluster):
+    late = CommitAfterDisconnect(seconds=55)
+    async with hub(hub=NO_WAIT) as hub:
+        with struck(cluster, late, "create", "persistentvolumeclaims", count=1) as rule:
+            await hub.start_server("ada")
+            await eventually(lambda: cluster.faults.hits(rule))
+            await hub.stop_server("ada")
+            await hub.wait_stopped("ada")
+            await rename(hub, "ada", "lovelace")
+            await hub.api("POST", "/users/ada")
+            for user in ("ada", "lovelace"):
+                await hub.start_server(user)
+                await hub.wait_ready(user)
+        await asyncio.sleep(90)
+        assert sorted(map(claim_of, pods(cluster))) == ["claim-ada", "claim-lovelace"]
+        assert claim_names(cluster) == {"claim-ada", "claim-lovelace"}
 
 
 @SERVERS

@@ -4,10 +4,13 @@ import asyncio
 
 import pytest
 
+from devkit.minicluster.faults import FaultRule, Slow
 from devkit.minicluster.resources import CLAIMS, PODS
 from devkit.testing.eventually import eventually
 from devkit.testing.runs import NAMESPACE, claims, pods, restart_process, takes
+from k8s_hub.kube.api import PAGE_SIZE
 from k8s_hub.objects.keys import Key, key_of, uid_of
+from k8s_hub.spawner.kubespawner import POLL_WATCHED
 from tests.spawner.cells import AWAY, UP, cell
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -87,6 +90,21 @@ async def test_hub_restart_the_server_has_ended_meanwhile(hub, cluster):
 
         await start(hub)
         assert len(pods(cluster)) == len(claims(cluster)) == 1
+
+
+async def test_hub_restart_server_ran__long_list(hub, cluster):
+    """Each page of the list of all pods comes in time, and all together do not: poll() waits for the last one."""
+    async with hub() as hub:
+        await start(hub)
+        (pod,) = pods(cluster)
+        for number in range(4 * PAGE_SIZE):
+            cluster.database.create(PODS, {**pod, "metadata": {**pod["metadata"], "name": f"other-{number}"}})
+        await kill(hub)
+        cluster.faults.add(FaultRule(verb="list", resource="pods", effect=Slow(seconds=2)))
+
+        await hub.boot()
+        await hub.wait_ready("ada")
+        assert hub.spawner("ada").poll_interval == POLL_WATCHED
 
 
 @cell("hub restart, server ran", AWAY)

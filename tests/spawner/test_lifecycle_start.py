@@ -624,3 +624,13 @@ async def test_a_webhook_that_is_broken_is_waited_for_and_told(cluster, resource
         "A service that must approve your server failed or did not respond within 1 min. "
     )
     assert words in str(error)
+
+
+async def test_a_step_that_takes_long_is_in_the_log_once(cluster, caplog):
+    """A short one is not: in a burst of starts it would hide what is unusual."""
+    caplog.set_level("INFO")
+    takes(cluster, pull=50)
+    await Run().spawner.start()
+
+    (line,) = [message for message in caplog.messages if ": since " in message]
+    assert line.startswith("ada: since 30 s: Found a machine; setting up your server.")

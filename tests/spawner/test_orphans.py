@@ -15,7 +15,7 @@ from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, SERVERNAME_ANNOTATION, 
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.orphans.reconciler import ORPHANS
 from k8s_hub.spawner.lifecycle import Failed, Starting
-from k8s_hub.spawner.orphans import hub_servers
+from k8s_hub.spawner.orphans import hub_servers, running_pods
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -156,6 +156,18 @@ async def test_an_ended_pod_that_is_kept_for_inspection_is_no_orphan(running, cl
         await asyncio.sleep(FOUND)
         assert names(cluster) == {"jupyter-ada", "jupyter-bob"}
         assert not told(caplog)
+
+
+async def test_the_pods_of_servers_that_run_or_start_are_known_without_the_database(running, cluster):
+    async with running(start_timeout=3600, hub=NO_WAIT) as hub:
+        takes(cluster, pull=60)
+        await hub.start_server("bob")
+        await eventually(lambda: "jupyter-bob" in names(cluster))
+        found = await running_pods(hub.app.users)
+        assert found == {Key(NAMESPACE, "jupyter-ada"), Key(NAMESPACE, "jupyter-bob")}
+        await hub.stop_server("ada")
+        await hub.wait_stopped("ada")
+        assert await running_pods(hub.app.users) == {Key(NAMESPACE, "jupyter-bob")}
 
 
 async def test_a_start_under_way_is_never_touched(running, cluster, caplog):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from devkit.minicluster.faults import CommitAfterDisconnect, FaultRule, MuteWatch, Slow, refuse
+from devkit.minicluster.faults import CommitAfterDisconnect, EventLost, FaultRule, MuteWatch, Slow, refuse
 from devkit.minicluster.resources import PODS
 from devkit.minicluster.statuses import status_body
 from devkit.testing.runs import NAMESPACE, Run, plant_pod, pods, struck, takes
@@ -39,6 +39,20 @@ async def test_a_start_that_waits_for_a_long_time_notices_it_too(cluster, loopti
     start = asyncio.create_task(Run().start())
     await asyncio.sleep(20)
     mute(cluster)
+
+    await start
+
+    assert looptime < 45
+
+
+async def test_a_start_notices_that_the_events_of_its_running_pod_got_lost(cluster, looptime):
+    """The watch hears everything else, such as another user's pod."""
+    takes(cluster, pull=32)
+    start = asyncio.create_task(Run().start())
+    await asyncio.sleep(20)
+    with struck(cluster, EventLost(), "watch"):
+        await asyncio.sleep(13)
+    plant_pod(cluster, "jupyter-bob", username="bob")
 
     await start
 

@@ -10,7 +10,16 @@ from devkit.minicluster.resources import CLAIMS, NAMESPACES, PODS
 from devkit.minicluster.statuses import conflict, status_body
 from devkit.testing.bare import bare_spawner
 from devkit.testing.eventually import eventually
-from devkit.testing.runs import NO_WAIT, Run, failed_start, sentence_of, sentences, struck, takes
+from devkit.testing.runs import (
+    NO_WAIT,
+    Run,
+    failed_start,
+    restart_process,
+    sentence_of,
+    sentences,
+    struck,
+    takes,
+)
 from k8s_hub.clock import utcnow
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.objects.keys import Key, key_of, uid_of
@@ -435,3 +444,36 @@ async def test_a_page_that_asks_for_the_server_just_before_its_start_takes_no_vi
     assert await run.spawner.poll() is None
     await run.stop()
     assert informers() == []
+
+
+@pytest.mark.parametrize("has_other", [False, True], ids=["no server left", "another server is known"])
+async def test_a_server_that_the_database_has_lost_is_replaced_and_not_adopted(
+    hub, cluster, has_other, caplog
+):
+    """Users may create pods in a namespace of their own: what a pod there says of itself proves nothing."""
+    async with hub(**OWN) as hub:
+        if has_other:
+            await hub.start_server("ada", "gpu")
+            await hub.wait_ready("ada", "gpu")
+        assert await hub.api("GET", "/users/ada")  # the copy has the test's token
+        copy = hub.copy_database()
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        lost = cluster.database.get(PODS, Key("user-ada", "jupyter-ada"))
+        await hub.kill()
+        await restart_process()
+        hub.restore_database(copy)
+        await hub.boot()
+        await asyncio.sleep(60)
+        assert cluster.database.get(PODS, Key("user-ada", "jupyter-ada")) == lost
+        assert not (hub.spawner("ada") and hub.spawner("ada").active)
+        assert "adopted" not in caplog.text
+
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        new = cluster.database.get(PODS, Key("user-ada", "jupyter-ada"))
+        assert uid_of(new) != uid_of(lost)
+        assert len(keys(cluster, PODS)) == 1 + has_other
+        assert keys(cluster, CLAIMS) >= {"user-ada/claim-ada"}
+        assert len(keys(cluster, CLAIMS)) == 1 + has_other
+        assert await hub.stop_server("ada") == 204

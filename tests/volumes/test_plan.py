@@ -188,7 +188,7 @@ def test_an_extra_claim_of_a_gone_user_may_go_once_its_template_is_told():
         (
             claim("claim-bob", "bob"),
             {"older_than": timedelta(days=182)},
-            "it was created or used in the last 182 days",
+            "it was created in the last 182 days",
         ),
         (claim("claim-bob", "bob", created=None), {"older_than": timedelta(days=1)}, "its age is unknown"),
         (claim("claim-bob", "bob", created=None), {}, None),

@@ -17,6 +17,7 @@ import aiohttp
 
 from devkit.bench.beside import cluster, measures
 from devkit.bench.beside.hub import is_healthy
+from devkit.bench.beside.large import measure_large
 from devkit.bench.beside.measures import Field, Figures
 from devkit.bench.beside.plan import (
     BARE_SCRIPT,
@@ -42,7 +43,7 @@ def measurements(field: Field) -> Iterator[tuple[str, Subject, Awaitable[Figures
     """Yield what is asked for, one after the other: the situation, whom, and the work."""
     plan = field.plan
     for count in plan.users if "burst" in plan.parts else ():
-        for subject in plan.subjects:
+        for subject in plan.burst_subjects(count):
             measured = BURSTS.get(subject, measures.measure_burst)
             yield f"{count:,} users", subject, measured(field, subject, count)
     for subject in CLASSES if "class" in plan.parts else ():
@@ -53,6 +54,8 @@ def measurements(field: Field) -> Iterator[tuple[str, Subject, Awaitable[Figures
     for subject in plan.subjects if "crowd" in plan.parts else ():
         if subject in {HUB_ALONE, PEER, OURS}:
             yield f"{plan.crowd:,} pods", subject, measures.measure_crowd(field, subject)
+    for subject in plan.large_subjects if "large" in plan.parts else ():
+        yield f"{plan.large_users:,} servers", subject, measure_large(field, subject)
 
 
 async def measure(field: Field) -> Results:
@@ -89,7 +92,7 @@ def main() -> int:
                 stack.enter_context(tempfile.TemporaryDirectory(prefix="k8s-hub-bench-"))
             )
             logs.mkdir(parents=True, exist_ok=True)
-            count = cluster.nodes_for(max(*plan.users, plan.class_users) + plan.few)
+            count = cluster.nodes_for(plan.most_pods)
             plane = stack.enter_context(control_plane(node_count=count, logs=logs))
             if not plan.volumes:
                 stack.enter_context(cluster.without_storage(plane))

@@ -4,16 +4,10 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
-import aiohttp
-
 from devkit.bench.beside.hub import Hub
-
-HEALTH_PAUSE = 0.05
-"""Seconds between two requests for the hub's health."""
 
 PATIENCE = 600
 """Seconds that a user asks again after a refusal."""
@@ -21,13 +15,12 @@ PATIENCE = 600
 
 @dataclass(slots=True, kw_only=True)
 class Arrival:
-    """What the users and a probe of the hub's health have seen; times in seconds."""
+    """What the users have seen; times in seconds."""
 
     #: From a user's first request to the first message of the spawner.
     told: list[float] = field(default_factory=list)
     #: From a user's first request to a ready server.
     ready: list[float] = field(default_factory=list)
-    health: list[float] = field(default_factory=list)
     #: How often a request for a server was answered so.
     statuses: Counter[int] = field(default_factory=Counter)
     failures: int = 0
@@ -37,14 +30,10 @@ class Arrival:
 async def arrive(hub: Hub, users: Sequence[str], *, seconds: float) -> Arrival:
     """Have the users come evenly within so many seconds; return when each has a server or a failure."""
     seen, begin = Arrival(), monotonic()
-    watching = asyncio.create_task(_watch_health(hub, seen))
     async with asyncio.TaskGroup() as group:
         for number, user in enumerate(users):
             group.create_task(_come(hub, user, seen, after=seconds * number / len(users)))
     seen.wall = monotonic() - begin
-    watching.cancel()
-    with suppress(asyncio.CancelledError):
-        await watching
     return seen
 
 
@@ -86,14 +75,3 @@ async def _progress(hub: Hub, user: str) -> AsyncIterator[dict[str, str]]:
         async for line in reply.content:
             if line.startswith(b"data: "):
                 yield json.loads(line.removeprefix(b"data: "))
-
-
-async def _watch_health(hub: Hub, seen: Arrival) -> None:
-    """Ask for the hub's health for ever, on a connection of its own, as the kubelet does."""
-    async with aiohttp.ClientSession() as session:
-        while True:
-            begin = monotonic()
-            async with session.get(f"{hub.url}/hub/health") as reply:
-                await reply.read()
-            seen.health.append(monotonic() - begin)
-            await asyncio.sleep(HEALTH_PAUSE)

@@ -180,6 +180,18 @@ async def unschedulable(plane: ControlPlane, namespace: str) -> int:
     return len({event["involvedObject"]["uid"] for event in events})
 
 
+async def count_pods(plane: ControlPlane, namespace: str) -> int:
+    """Return how many pods the namespace has."""
+    query = {"resourceVersion": "0"}
+    async with (
+        session(plane) as admin,
+        admin.get(
+            f"/api/v1/namespaces/{namespace}/pods", params=query, headers={"Accept": NAMES_ONLY}
+        ) as reply,
+    ):
+        return len((await reply.json())["items"] or ())
+
+
 async def size_of_list(plane: ControlPlane, namespace: str) -> int:
     """Return how many bytes a list of all pods has."""
     async with session(plane) as admin, admin.get(f"/api/v1/namespaces/{namespace}/pods") as reply:

@@ -8,22 +8,27 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.request import urlopen
 
 import aiohttp
-import yaml
 
 from devkit.bench.beside import inside, usage
 from devkit.bench.beside.chart import chart_traits
 from devkit.bench.beside.cluster import Place
 from devkit.bench.beside.plan import ROOT, Database, Subject
-from devkit.chart.values import FILES
+from devkit.chart.values import FILES, load
 from devkit.demo.settings import free_port
 from devkit.realcluster.controlplane import ControlPlane
 from devkit.realcluster.process import Process
 
 USERS_A_REQUEST = 100
+
+HEALTH_PAUSE = 0.05
+"""Seconds between two requests for a hub's health."""
+BOOT_SECONDS = 900
+"""A hub answers nothing while it looks at ten thousand servers after its start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,15 @@ class Reading:
     returned: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """How many servers a hub has."""
+
+    ready: int
+    #: They start or stop, or wait for the hub's check after its own start.
+    pending: int
+
+
 @dataclass(frozen=True, slots=True)
 class Hub:
     """A running hub and a session that may start and stop everybody's server."""
@@ -46,6 +60,15 @@ class Hub:
     url: str
     session: aiohttp.ClientSession
     probe: Path
+
+    async def restart(self) -> float:
+        """End the process like a crash, and start it again; return the seconds until its REST API answers."""
+        self.process.kill()
+        begin = monotonic()
+        await asyncio.to_thread(self.process.start)
+        async with self.session.get("") as reply:
+            reply.raise_for_status()
+        return monotonic() - begin
 
     @property
     def cpu(self) -> float:
@@ -73,13 +96,59 @@ class Hub:
         async with self.session.delete(f"users/{user}/server") as reply:
             return reply.status == 204
 
+    @asynccontextmanager
+    async def health_watched(self) -> AsyncIterator[list[float]]:
+        """Ask for the hub's health while inside; give the seconds of each answer, complete once outside.
+
+        No question waits for the answer to the one before: a hub that stalls for two seconds is late for each question
+        of these.
+        """
+        taken: list[float] = []
+
+        async def ask(session: aiohttp.ClientSession) -> None:
+            begin = monotonic()
+            async with session.get(f"{self.url}/hub/health") as reply:
+                await reply.read()
+            taken.append(monotonic() - begin)
+
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+            asyncio.TaskGroup() as questions,
+        ):
+
+            async def keep_asking() -> None:
+                while True:
+                    questions.create_task(ask(session))
+                    await asyncio.sleep(HEALTH_PAUSE)
+
+            asking = questions.create_task(keep_asking())
+            try:
+                yield taken
+            finally:
+                asking.cancel()
+
     async def read_probe(self) -> Reading:
         """Return what was seen since the last time."""
+        return Reading(**await self._ask_probe(inside.STALLS))
+
+    async def count_servers(self) -> Servers:
+        return Servers(**await self._ask_probe(inside.SERVERS))
+
+    async def wait_checked(self) -> None:
+        """Return when the hub has checked all servers that it found in its database."""
+        while True:
+            if not (await self.count_servers()).pending:
+                return
+            await asyncio.sleep(0.5)
+
+    async def _ask_probe(self, question: bytes) -> Any:
         reader, writer = await asyncio.open_unix_connection(self.probe)
+        writer.write(question)
+        writer.write_eof()
         told = json.loads(await reader.read())
         writer.close()
         await writer.wait_closed()
-        return Reading(**told)
+        return told
 
 
 @asynccontextmanager
@@ -114,6 +183,7 @@ async def running_hub(
             ],
             log=log,
             is_ready=lambda: is_healthy(settings["url"]),
+            start_seconds=BOOT_SECONDS,
         )
         process.start()
         try:
@@ -129,13 +199,14 @@ async def running_hub(
 
 
 def _settings(subject: Subject, plane: ControlPlane, place: Place, port: int, folder: Path) -> dict[str, Any]:
+    values = load(FILES / f"{subject.values}.yaml") if subject.values else {}
     return {
         "spawner": subject.spawner,
         "traits": chart_traits(),
         "url": f"http://127.0.0.1:{free_port()}",
         "database": f"sqlite:///{folder / 'jupyterhub.sqlite'}",
-        "more": subject.more,
-        "piece": _write_ahead() if subject.database is Database.WRITE_AHEAD else "",
+        "more": [traits_in(values), subject.more],
+        "pieces": pieces_in(values or _spawner_values(subject)),
         "token": secrets.token_hex(16),
         "namespace": place.namespace,
         "port": port,
@@ -148,11 +219,25 @@ def _settings(subject: Subject, plane: ControlPlane, place: Place, port: int, fo
     }
 
 
-def _write_ahead() -> str:
-    """Return the piece of the hub's configuration that this package recommends for SQLite."""
-    values = yaml.safe_load((FILES / "spawner.yaml").read_text())
-    piece: str = values["hub"]["extraConfig"]["40-k8s-hub-sqlite"]
-    return piece
+def traits_in(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the traits that values of the chart set, by class."""
+    hub, servers = values.get("hub", {}), values.get("singleuser", {})
+    traits = {section: dict(some) for section, some in hub.get("config", {}).items()}
+    if "concurrentSpawnLimit" in hub:
+        traits.setdefault("JupyterHub", {})["concurrent_spawn_limit"] = hub["concurrentSpawnLimit"]
+    if "extraEnv" in servers:
+        traits.setdefault("KubeSpawner", {})["environment"] = servers["extraEnv"]
+    return traits
+
+
+def pieces_in(values: Mapping[str, Any]) -> list[str]:
+    """Return the code that values of the chart add to the hub's configuration."""
+    return [code for _, code in sorted(values.get("hub", {}).get("extraConfig", {}).items())]
+
+
+def _spawner_values(subject: Subject) -> dict[str, Any]:
+    """Return the values that give SQLite a write-ahead log, for a subject that has one."""
+    return load(FILES / "spawner.yaml") if subject.database is Database.WRITE_AHEAD else {}
 
 
 def _in_memory() -> Path | None:

@@ -7,6 +7,7 @@ import asyncio
 import importlib
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, perf_counter, thread_time
@@ -20,6 +21,9 @@ from devkit.testing.memoryproxy import MemoryProxy
 
 SETTINGS = "K8S_HUB_BENCH"
 """The environment variable that names the file of settings."""
+
+STALLS, SERVERS = b"stalls", b"servers"
+"""What the probe is asked for."""
 
 TICK = 0.01
 """Seconds between two looks at the clock."""
@@ -59,9 +63,11 @@ def configure(c: Any) -> None:
     c.KubeSpawner.namespace = settings["namespace"]
     c.KubeSpawner.port = settings["port"]
     c.QuietSpawner.listener_url = f"http://127.0.0.1:{settings['port']}"
-    for section, values in settings["more"].items():
-        c[section].update(values)
-    exec(compile(settings["piece"], "hub.extraConfig", "exec"), {})
+    for more in settings["more"]:
+        for section, values in more.items():
+            c[section].update(values)
+    for piece in settings["pieces"]:
+        exec(compile(piece, "hub.extraConfig", "exec"), {"c": c, "get_config": lambda: c})
     JupyterHub.memory_routes = {}
     be_in_a_pod(Path(settings["account"]), settings["environment"])
     asyncio.get_running_loop().create_task(probe.run(settings["probe"]), name="probe")
@@ -121,10 +127,21 @@ def noted(spawner_class: type, returned: dict[str, float]) -> type:
     return Noted
 
 
-class Probe:
-    """Records stalls of the event loop, and reports and resets them at each connection.
+def count_servers() -> dict[str, int]:
+    """Return how many servers are ready, and how many start, stop or wait for the hub's check after its own start."""
+    users = JupyterHub.instance().users.values()
+    states = Counter(
+        "pending" if spawner.pending else "ready" if spawner.ready else "stopped"
+        for user in users
+        for spawner in user.spawners.values()
+    )
+    return {"ready": states["ready"], "pending": states["pending"]}
 
-    It is asked after a measurement, not during one.
+
+class Probe:
+    """Records stalls of the event loop, and reports and resets them when it is asked for them.
+
+    It is asked after a measurement, not during one. It also counts servers.
     """
 
     def __init__(self) -> None:
@@ -145,9 +162,12 @@ class Probe:
                 self._longest = max(self._longest, perf_counter() - begin - TICK)
                 self._longest_cpu = max(self._longest_cpu, thread_time() - cpu)
 
-    async def _tell(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        seen = {"longest": self._longest, "longest_cpu": self._longest_cpu, "returned": self.returned}
-        writer.write(json.dumps(seen).encode())
-        self._forget()
+    async def _tell(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.read() == SERVERS:
+            writer.write(json.dumps(count_servers()).encode())
+        else:
+            seen = {"longest": self._longest, "longest_cpu": self._longest_cpu, "returned": self.returned}
+            writer.write(json.dumps(seen).encode())
+            self._forget()
         writer.close()
         await writer.wait_closed()

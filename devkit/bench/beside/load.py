@@ -14,6 +14,8 @@ class Rush:
 
     wall: float
     latencies: tuple[float, ...]
+    #: When each request that went well ended, from the begin of the first; in order.
+    ends: tuple[float, ...]
     failures: int
 
     @property
@@ -23,18 +25,24 @@ class Rush:
 
 async def rush(users: Sequence[str], act: Callable[[str], Awaitable[bool]], *, at_once: int) -> Rush:
     """Act for each user with limited concurrency."""
-    waiting, latencies, failures = iter(users), [], 0
+    waiting, latencies, ends = iter(users), [], []
+    first = monotonic()
 
     async def one_after_another(mine: Iterable[str]) -> None:
-        nonlocal failures
         for user in mine:
             begin = monotonic()
             is_well = await act(user)
-            failures += not is_well
-            latencies.append(monotonic() - begin)
+            end = monotonic()
+            latencies.append(end - begin)
+            if is_well:
+                ends.append(end - first)
 
-    begin = monotonic()
     async with asyncio.TaskGroup() as group:
         for _ in range(at_once):
             group.create_task(one_after_another(waiting))
-    return Rush(wall=monotonic() - begin, latencies=tuple(latencies), failures=failures)
+    return Rush(
+        wall=monotonic() - first,
+        latencies=tuple(latencies),
+        ends=tuple(ends),
+        failures=len(latencies) - len(ends),
+    )

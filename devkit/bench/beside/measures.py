@@ -1,16 +1,16 @@
 """The measurements: each creates a situation and returns its figures by name.
 
-Names are `situation.figure`; times are in the unit that `table` prints.
+Names are `situation.figure`; times are in the unit that `table` prints. A list is a curve for `plots`: the seconds at
+which servers became ready.
 """
 
 import asyncio
 import json
-import math
 import re
+import statistics
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,11 +20,12 @@ from devkit.bench.beside.arrival import arrive
 from devkit.bench.beside.cluster import Place
 from devkit.bench.beside.hub import Hub, Reading, running_hub
 from devkit.bench.beside.load import Rush, rush
+from devkit.bench.beside.metrics import read_requests, since
 from devkit.bench.beside.plan import OURS, Plan, Subject
 from devkit.bench.figures import Spread
 from devkit.realcluster.controlplane import ControlPlane
 
-Figures = dict[str, float]
+Figures = dict[str, float | list[float]]
 
 SETTLING = 10
 """Seconds after a burst in which cluster and hub come to rest."""
@@ -68,7 +69,7 @@ class Field:
         """A hub of the subject's; at the end its slow callbacks are among the figures, if they are counted."""
         log = self.logs / f"hub-{subject.name.replace(' ', '-')}-{part}-{place.namespace}.log"
         limit = self.plan.slow_callbacks
-        watched = {"K8S_HUB_SLOW_CALLBACKS": str(limit)} if limit and subject is OURS else {}
+        watched = {"K8S_HUB_SLOW_CALLBACKS": str(limit)} if limit and subject.spawner == OURS.spawner else {}
         async with running_hub(
             subject,
             self.plane,
@@ -87,15 +88,16 @@ class Field:
 
 async def measure_burst(here: Field, subject: Subject, count: int) -> Figures:
     """Few start at a time, many at once, nothing happens, all are stopped."""
-    plan, users, figures = here.plan, _names("user", count), {}
+    plan, users, figures = here.plan, names("user", count), {}
     async with here.place() as place, here.hub(subject, "burst", place, figures) as hub:
         figures |= await _few(hub, plan.few)
         await hub.add_users(users)
         await hub.read_probe()
         before, cpu = hub.memory, hub.cpu
-        started = await rush(users, hub.start, at_once=plan.at_once)
-        figures |= {"burst.cpu": 1000 * (hub.cpu - cpu) / count}
-        figures |= _of_rush("burst", started) | _stalls("burst", await hub.read_probe())
+        async with hub.health_watched() as health:
+            started = await rush(users, hub.start, at_once=plan.at_once)
+            figures |= {"burst.cpu": 1000 * (hub.cpu - cpu) / count}
+        figures |= _of_burst(started) | stalls("burst", await hub.read_probe()) | _health("burst", health)
         figures |= {"burst.unschedulable": await cluster.unschedulable(here.plane, place.namespace)}
         await asyncio.sleep(SETTLING)
         figures |= {
@@ -103,28 +105,24 @@ async def measure_burst(here: Field, subject: Subject, count: int) -> Figures:
             "memory.proportional": hub.memory.proportional,
             "memory.before": before.resident,
         }
-        figures |= await _quiet(here, hub, "quiet")
+        figures |= await quiet(here, hub, "quiet")
         cpu = hub.cpu
         stopped = await rush(users, hub.stop, at_once=plan.at_once)
-        figures |= {"stop.cpu": 1000 * (hub.cpu - cpu) / count} | _of_rush("stop", stopped)
+        figures |= {"stop.cpu": 1000 * (hub.cpu - cpu) / count} | of_rush("stop", stopped)
     return figures
 
 
 async def measure_script(here: Field, _subject: Subject, count: int) -> Figures:
     """What `measure_burst` does, without a hub."""
-    few, users = _names("few", here.plan.few), _names("user", count)
+    few, users = names("few", here.plan.few), names("user", count)
     async with here.place() as place:
         rushes = await _run_script(here, place, few=few, started=users, stopped=users)
-    return (
-        _of_rush("few", rushes["few"])
-        | _of_rush("burst", rushes["started"])
-        | _of_rush("stop", rushes["stopped"])
-    )
+    return of_rush("few", rushes["few"]) | _of_burst(rushes["started"]) | of_rush("stop", rushes["stopped"])
 
 
 async def measure_together(here: Field, subject: Subject, count: int) -> Figures:
     """Many start at once in a hub without pods, while a script makes as many pods."""
-    users, figures = _names("user", count), {}
+    users, figures = names("user", count), {}
     async with (
         here.place() as beside,
         here.place() as place,
@@ -133,12 +131,13 @@ async def measure_together(here: Field, subject: Subject, count: int) -> Figures
         await hub.add_users(users)
         await hub.read_probe()
         cpu = hub.cpu
-        started, scripted = await asyncio.gather(
-            rush(users, hub.start, at_once=here.plan.at_once),
-            _run_script(here, beside, few=[], started=users, stopped=[]),
-        )
-        figures |= {"burst.cpu": 1000 * (hub.cpu - cpu) / count}
-        figures |= _of_rush("burst", started) | _stalls("burst", await hub.read_probe())
+        async with hub.health_watched() as health:
+            started, scripted = await asyncio.gather(
+                rush(users, hub.start, at_once=here.plan.at_once),
+                _run_script(here, beside, few=[], started=users, stopped=[]),
+            )
+            figures |= {"burst.cpu": 1000 * (hub.cpu - cpu) / count}
+        figures |= _of_burst(started) | stalls("burst", await hub.read_probe()) | _health("burst", health)
     return figures | {"burst.wall": max(started.wall, scripted["started"].wall)}
 
 
@@ -168,7 +167,7 @@ async def _run_script(
 
 async def measure_slow(here: Field, subject: Subject) -> Figures:
     """Measure the time from a running pod to the return of start(), with pods that take 3 to 8 seconds."""
-    users, figures = _names("slow", here.plan.slow_users), {}
+    users, figures = names("slow", here.plan.slow_users), {}
     async with here.place() as place, here.hub(subject, "slow", place, figures) as hub:
         await hub.add_users(users)
         with cluster.slow_pods(here.plane):
@@ -186,25 +185,24 @@ async def measure_slow(here: Field, subject: Subject) -> Figures:
 
 async def measure_class(here: Field, subject: Subject) -> Figures:
     """Have a class arrive, while somebody asks for the hub's health."""
-    plan, users, figures = here.plan, _names("pupil", here.plan.class_users), {}
+    plan, users, figures = here.plan, names("pupil", here.plan.class_users), {}
     async with here.place() as place, here.hub(subject, "class", place, figures) as hub:
         await hub.add_users(users)
         await hub.start(users.pop())
         cpu = hub.cpu
-        seen = await arrive(hub, users, seconds=plan.class_seconds)
-        figures |= {"class.cpu": 1000 * (hub.cpu - cpu) / len(users)}
-    health = sorted(seen.health)
-    return figures | {
+        async with hub.health_watched() as health:
+            seen = await arrive(hub, users, seconds=plan.class_seconds)
+            figures |= {"class.cpu": 1000 * (hub.cpu - cpu) / len(users)}
+    if len(seen.told) > 1:  # a user whose server is ready at once reads no message of the spawner
+        figures |= {"class.told": Spread.of(seen.told).p95}
+    figures |= {
         "class.wall": seen.wall,
         "class.refused": seen.statuses[429],
         "class.failures": seen.failures,
-        "class.told": Spread.of(seen.told).p95 if seen.told else math.nan,
         "class.ready.p50": Spread.of(seen.ready).p50,
         "class.ready.p95": Spread.of(seen.ready).p95,
-        "class.health.p50": 1000 * health[len(health) // 2],
-        "class.health.p99": 1000 * health[len(health) * 99 // 100],
-        "class.health.longest": 1000 * health[-1],
     }
+    return figures | _health("class", health)
 
 
 async def measure_crowd(here: Field, subject: Subject) -> Figures:
@@ -219,22 +217,22 @@ async def measure_crowd(here: Field, subject: Subject) -> Figures:
         await hub.start(user)
         await asyncio.sleep(SETTLING)
         figures |= {"crowd.resident": hub.memory.resident}
-        figures |= _stalls("crowd.start", await hub.read_probe())
-        figures |= await _quiet(here, hub, "crowd.quiet")
+        figures |= stalls("crowd.start", await hub.read_probe())
+        figures |= await quiet(here, hub, "crowd.quiet")
     return figures
 
 
 async def _few(hub: Hub, count: int) -> Figures:
     """Start some users three at a time, after one who connects and fills the views."""
-    users = _names("few", count + 1)
+    users = names("few", count + 1)
     await hub.add_users(users)
     await hub.start(users.pop())
     started = await rush(users, hub.start, at_once=3)
     await rush([*users, f"few-{count}"], hub.stop, at_once=10)
-    return _of_rush("few", started)
+    return of_rush("few", started)
 
 
-async def _quiet(here: Field, hub: Hub, name: str) -> Figures:
+async def quiet(here: Field, hub: Hub, name: str) -> Figures:
     """Leave the hub alone."""
     seconds = here.plan.quiet_seconds
     await hub.read_probe()
@@ -244,10 +242,10 @@ async def _quiet(here: Field, hub: Hub, name: str) -> Figures:
     probe, requests = await hub.read_probe(), since(asked, read_requests(here.plane))
     lists = {f"{name}.lists": float(requests.get("LIST", 0))}
     verbs = {f"{name}.requests.{verb}": float(count) for verb, count in requests.items()}
-    return {f"{name}.cpu": share} | _stalls(name, probe) | lists | verbs
+    return {f"{name}.cpu": share} | stalls(name, probe) | lists | verbs
 
 
-def _of_rush(name: str, made: Rush) -> Figures:
+def of_rush(name: str, made: Rush) -> Figures:
     spread = made.spread
     return {
         f"{name}.wall": made.wall,
@@ -257,47 +255,30 @@ def _of_rush(name: str, made: Rush) -> Figures:
     }
 
 
-def _stalls(name: str, probe: Reading) -> Figures:
+def _of_burst(made: Rush) -> Figures:
+    return {**of_rush("burst", made), "burst.ready": list(made.ends)}
+
+
+def _health(name: str, taken: list[float]) -> Figures:
+    cuts = statistics.quantiles(taken, n=100, method="inclusive")
+    return {
+        f"{name}.health.p50": 1000 * cuts[49],
+        f"{name}.health.p99": 1000 * cuts[98],
+        f"{name}.health.longest": 1000 * max(taken),
+    }
+
+
+def stalls(name: str, probe: Reading) -> Figures:
     return {f"{name}.stall": 1000 * probe.longest, f"{name}.stall_cpu": 1000 * probe.longest_cpu}
 
 
-def _names(prefix: str, count: int) -> list[str]:
+def names(prefix: str, count: int) -> list[str]:
     return [f"{prefix}-{number}" for number in range(count)]
 
 
-def rounded(figures: Mapping[str, float]) -> dict[str, float]:
+def rounded(figures: Figures) -> Figures:
     """Return the figures rounded to what they are good for."""
-    return {name: round(value, 4) for name, value in figures.items()}
-
-
-SAMPLE = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.MULTILINE)
-LABEL = re.compile(r'(\w+)="([^"]*)"')
-KINDS = {"pods", "persistentvolumeclaims", "events", "secrets", "services"}
-
-
-def hub_requests(metrics: str) -> Counter[str]:
-    """Return the requests of hubs so far, by verb: those about a namespace's own objects.
-
-    Controllers, scheduler and nodes list and watch the whole cluster, and write to subresources; what else they do in
-    a quiet namespace is nothing.
-    """
-    counted: Counter[str] = Counter()
-    for labels, value in SAMPLE.findall(metrics):
-        what = dict(LABEL.findall(labels))
-        if what["resource"] in KINDS and what["scope"] != "cluster" and not what["subresource"]:
-            counted[what["verb"]] += int(float(value))
-    return counted
-
-
-def read_requests(plane: ControlPlane) -> Counter[str]:
-    """Ask the API server."""
-    return hub_requests(plane.admin._send("GET", "/metrics", None, "text/plain").decode())
-
-
-def since(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
-    """Return what was asked in between, by verb."""
     return {
-        verb: count - before.get(verb, 0)
-        for verb, count in sorted(now.items())
-        if count > before.get(verb, 0)
+        name: [round(each, 2) for each in value] if isinstance(value, list) else round(value, 4)
+        for name, value in figures.items()
     }

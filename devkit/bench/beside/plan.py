@@ -30,6 +30,8 @@ class Subject:
     database: Database = Database.MEMORY
     #: Settings of the hub's configuration by class, beside those of all.
     more: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    #: The file of helm-values whose settings of the hub and of users' servers come on top; "" for none.
+    values: str = ""
 
 
 HUB_ALONE = Subject(name="hub alone", environment=".venv", spawner="devkit.testing.realhub:QuietSpawner")
@@ -62,10 +64,24 @@ CLASSES = (
 )
 """Whose hubs a class arrives at."""
 
-SUBJECTS = (HUB_ALONE, BARE_SCRIPT, HUB_AND_SCRIPT, PEER, OURS, *ON_DISK)
+USUAL = (HUB_ALONE, BARE_SCRIPT, HUB_AND_SCRIPT, PEER, OURS)
+SUBJECTS = (*USUAL, *ON_DISK)
 """In the order of their turns."""
 
-PARTS = ("burst", "class", "slow", "crowd")
+WHEN_LARGE = (HUB_ALONE, PEER, OURS)
+"""Whom to measure with more users than the fewest of a run."""
+
+POLLED_AS_OURS = {"QuietSpawner": {"poll_interval": 300}}
+"""k8s_hub's interval for servers that it watches: a hub alone with JupyterHub's 30 s would poll ten times as often."""
+
+LARGE = tuple(
+    replace(subject, database=Database.FILE, values="large-hub", more=more)
+    for subject, more in ((HUB_ALONE, POLLED_AS_OURS), (PEER, {}), (OURS, {}))
+)
+"""Large hubs, with the settings for them."""
+
+PARTS = ("burst", "class", "slow", "crowd", "large")
+USUAL_PARTS = PARTS[:3]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +97,8 @@ class Plan:
     #: How many users arrive as a class, and within how many seconds.
     class_users: int
     class_seconds: float
+    #: Servers of a large hub.
+    large_users: int
     #: Milliseconds; 0 means that they are not counted, which costs the hub time.
     slow_callbacks: int
     #: Whether claims get volumes; see `cluster.without_storage`.
@@ -88,26 +106,45 @@ class Plan:
     #: The folder for databases in a file; None: the one for temporary files.
     disk: Path | None
     subjects: tuple[Subject, ...]
+    #: Of a large hub; without KubeSpawner, unless somebody asks for it.
+    large_subjects: tuple[Subject, ...]
     parts: tuple[str, ...]
     json: Path | None
     logs: Path | None
+
+    def burst_subjects(self, users: int) -> tuple[Subject, ...]:
+        """Return whom to measure with so many users; the lower limits and the databases only with the fewest."""
+        return tuple(s for s in self.subjects if users == min(self.users) or s in WHEN_LARGE)
+
+    @property
+    def most_pods(self) -> int:
+        """The pods of the largest measurement that the scheduler has to find a place for."""
+        counts = {"burst": max(self.users) + self.few, "class": self.class_users, "slow": self.slow_users}
+        counts["large"] = self.large_users
+        return max([self.few, *(count for part, count in counts.items() if part in self.parts)])
 
 
 def parse(arguments: Sequence[str] | None = None) -> Plan:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m devkit.bench.beside", description=__doc__)
     add = parser.add_argument
-    names = [subject.name.replace(" ", "-") for subject in SUBJECTS]
-    add("--users", type=int, nargs="+", default=[500, 2000], help="users of a burst; a burst for each number")
+    names = [_argument(subject) for subject in SUBJECTS]
+    add("--users", type=int, nargs="+", default=[300, 2000], help="users of a burst; a burst for each number")
     add("--at-once", type=int, default=300, help="starts or stops under way at a time in a burst")
-    add("--few", type=int, default=60, help="users who start three at a time, before the burst")
-    add("--quiet-seconds", type=float, default=60, help="how long the running servers are left alone")
-    add("--slow-users", type=int, default=100, help="users whose pods take 3 to 8 seconds")
-    add("--class-users", type=int, default=1000, help="users who ask for a server in the same seconds")
+    add("--few", type=int, default=30, help="users who start three at a time, before the burst")
+    add("--quiet-seconds", type=float, default=30, help="how long the running servers are left alone")
+    add("--slow-users", type=int, default=50, help="users whose pods take 3 to 8 seconds")
+    add("--class-users", type=int, default=300, help="users who ask for a server in the same seconds")
     add("--class-seconds", type=float, default=10, help="the seconds in which they come")
-    add("--crowd", type=int, default=10_000, help="pods that run already when the hub starts")
-    add("--subjects", nargs="+", choices=names, default=names, help="whom to measure")
-    add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    add("--crowd", type=int, default=2000, help="pods that run already when the hub starts")
+    add("--large-users", type=int, default=10_000, help="servers of one hub with large-hub.yaml")
+    add(
+        "--subjects",
+        nargs="+",
+        choices=names,
+        help="whom to measure (default: those without a file; with large, hub-alone and k8s_hub)",
+    )
+    add("--only", nargs="+", choices=PARTS, default=list(USUAL_PARTS), help="what to measure")
     add(
         "--slow-callbacks",
         type=int,
@@ -119,6 +156,10 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
     add("--json", type=Path, help="write all figures to this file, too")
     add("--logs", type=Path, help="keep the logs of hubs and cluster in this folder")
     given = parser.parse_args(arguments)
+    chosen, large = (
+        given.subjects or [_argument(s) for s in USUAL],
+        given.subjects or ["hub-alone", "k8s_hub"],
+    )
     return Plan(
         users=tuple(given.users),
         at_once=given.at_once,
@@ -128,7 +169,9 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
         crowd=given.crowd,
         class_users=given.class_users,
         class_seconds=given.class_seconds,
-        subjects=tuple(s for s, name in zip(SUBJECTS, names, strict=True) if name in given.subjects),
+        large_users=given.large_users,
+        subjects=tuple(s for s, name in zip(SUBJECTS, names, strict=True) if name in chosen),
+        large_subjects=tuple(s for s in LARGE if s.name.replace(" ", "-") in large),
         parts=tuple(given.only),
         slow_callbacks=given.slow_callbacks,
         volumes=given.volumes,
@@ -136,3 +179,7 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
         json=given.json,
         logs=given.logs,
     )
+
+
+def _argument(subject: Subject) -> str:
+    return subject.name.replace(" ", "-")

@@ -133,16 +133,24 @@ def expected_pods(users: Iterable[User], settings: Settings) -> Iterator[Expecte
 def check_claims(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> Iterator[Finding]:
     """Yield the claims that each server would get; the users' states must be visible."""
     lookup, hub = indexed(claims), hub_records(users, settings)
-    found, elsewhere = 0, set[str]()
+    found, elsewhere, first_homes = 0, set[str](), list[str]()
     for user in users:
         for servername in _servernames(user):
             state = _state(user, servername)
             if not _is_here(state, settings):
                 elsewhere.add(str(state.namespace))
                 continue
-            for finding in _of_server(_request(user, servername, hub), lookup, hub):
+            request = _request(user, servername, hub)
+            choice = choose_home(request, lookup)
+            if isinstance(choice, Create) and request.remembered_name is None:
+                first_homes.append(_subject(request))
+            for finding in _of_server(request, choice, lookup, hub):
                 found += 1
                 yield finding
+    if first_homes:
+        yield _first_homes(first_homes, claims if not found else ())
+    elif not found and not elsewhere:
+        yield fine(CHECK, "claims", "no server has a claim yet")
     if elsewhere:
         yield unknown(
             CHECK,
@@ -150,15 +158,34 @@ def check_claims(users: Sequence[User], claims: Sequence[Raw], settings: Setting
             f"not checked: saved states name servers in {_listed(elsewhere)}",
             advice="run doctor with --namespace for each of them",
         )
-    elif not found:
-        yield fine(CHECK, "claims", "no server has a claim yet")
 
 
-def _of_server(request: HomeRequest, lookup: Claims, hub: HubRecords) -> Iterator[Finding]:
+def _first_homes(servers: Sequence[str], unmatched: Sequence[Raw]) -> Finding:
+    """Return the finding about servers without a home; ``unmatched``: the claims, if none is a server's home."""
+    first, *others = servers
+    new = f"{first} gets" if not others else f"{first} and {len(others)} more get"
+    message = f"{new} a new, empty claim at the next start"
+    if not unmatched:
+        return fine(CHECK, "claims", message)
+    return noted(
+        CHECK,
+        "claims",
+        f"{message}; none of the existing claims ({key_of(unmatched[0]).name}, ...) is a server's home",
+        advice="if the hub has a claim template of its own, pass it with --claim-template",
+    )
+
+
+def _subject(request: HomeRequest) -> str:
+    username, servername = request.identity.username, request.identity.servername
+    return f"{username}/{servername}" if servername else username
+
+
+def _of_server(
+    request: HomeRequest, choice: HomeChoice, lookup: Claims, hub: HubRecords
+) -> Iterator[Finding]:
     """Yield the findings about a server's home and its extra claims, by name."""
     username, servername = request.identity.username, request.identity.servername
-    subject = f"{username}/{servername}" if servername else username
-    choice = choose_home(request, lookup)
+    subject = _subject(request)
     if not isinstance(choice, Create) or request.remembered_name is not None:  # else it gets its first
         yield _finding(subject, choice, request.remembered_name)
     if not hub.settings.remember_pvc_name:

@@ -101,6 +101,20 @@ class Store:
             case _:
                 assert_never(event)
 
+    def would_keep(self, key: Key, obj: Raw | None) -> bool:
+        """True if a new list with ``obj`` under this key (None: without one) would change nothing that the view shows."""
+        known = self._content.entries.get(key)
+        if obj is None:
+            return known is None
+        try:
+            entry = self._entry_of(obj)
+        except Exception:  # noqa: BLE001 - as in `_put`
+            return known is None or known.uid == uid_of(obj)
+        if known is None or entry is None:
+            return known is entry
+        # Not as text: another API server may send the fields in another order.
+        return (known.uid, known.kept) == (entry.uid, entry.kept)
+
     def _advance(self, version: str) -> None:
         self._version = version or self._version
 

@@ -18,7 +18,9 @@ async def test_so_many_act_at_a_time_and_the_next_as_soon_as_one_is_done():
     users = [f"user-{number}" for number in range(7)]
     made = await rush(users, act, at_once=3)
     assert (most, sorted(acted)) == (3, users)
-    assert (len(made.latencies), made.failures) == (7, 1)
+    assert (len(made.latencies), len(made.ends), made.failures) == (7, 6, 1)
+    assert list(made.ends) == sorted(made.ends)
+    assert made.ends[-1] <= made.wall
 
 
 async def test_failures_at_the_same_time_are_all_counted():

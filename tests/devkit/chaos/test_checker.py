@@ -167,6 +167,17 @@ def test_a_foreign_object_that_the_hub_touched():
     asked = Request(at=2, verb="delete", resource="pods", name="theirs", code=200)
     assert violations(foreign, asked) == {("foreign object touched", "")}
     assert violations(foreign, replace(asked, verb="get")) == set()
+    assert violations(foreign, replace(asked, resource="secrets")) == set()
+
+
+def test_another_hub_may_touch_its_own_objects_alone():
+    theirs = change(1, release="other-hub", name="theirs")
+    asked = Request(at=2, verb="delete", resource="pods", name="theirs", code=200, account="other-hub")
+    assert violations(theirs, asked) == set()
+    ours = [pod(100, gone=400, name="ours"), samples(102, 400)]
+    asked = replace(asked, at=200, name="ours")
+    assert violations(*ours, asked) == {("foreign object touched", "")}
+    assert violations(*ours, replace(asked, verb="create", resource="secrets")) == set()
 
 
 @pytest.mark.parametrize(
@@ -184,8 +195,9 @@ def test_a_start_without_an_end_or_a_reason(operation):
     assert found == {"start without an end or a reason"}
 
 
-def test_a_start_is_lost_with_its_hub():
-    assert violations(start(100, 110, "lost"), fault(109, 115, "hub killed")) == set()
+@pytest.mark.parametrize("kind", ["hub killed", "disk full"])
+def test_a_start_is_lost_with_its_hub(kind):
+    assert violations(start(100, 110, "lost"), fault(109, 115, kind)) == set()
 
 
 def test_a_start_that_failed_in_peace():
@@ -224,6 +236,8 @@ def asked(verb, begin, server="u1/", **values):
         [asked("stop", 190, "u1/lab")],
         [asked("stop", 190, "u2/")],
         [asked("rename", 190)],
+        [asked("rename", 80), fault(199, 210)],
+        [Fault(kind="database back by a minute", begin=150, end=195)],
         [Cull(at=190, server="u1/lab")],
         [fault(199, 210)],
     ],
@@ -251,6 +265,14 @@ def test_a_pod_that_the_hub_deleted_for_nobody(no_reason):
 def test_a_pod_that_the_hub_had_to_delete(reason):
     life = [activity(195), pod(100, gone=201)]
     assert ("pod deleted without a request", "u1/") not in violations(*life, deleted(200), reason)
+
+
+def test_a_pod_with_an_earlier_name_that_the_hub_found_after_it_lost_its_database():
+    """No user can reach it: it serves the URL of that name."""
+    back = Fault(kind="database back by a minute", begin=150, end=195)
+    life = [pod(100, gone=201), samples(102, 200), deleted(200)]
+    assert violations(*life, asked("rename", 80), back) == set()
+    assert violations(*life, asked("rename", 80, "u2/"), back) == {("pod deleted without a request", "u1/")}
 
 
 def test_a_delete_that_was_refused_is_none():
@@ -288,6 +310,7 @@ def test_too_many_requests():
     asked = [Request(at=100, verb="get", resource="pods", name="x", code=200)] * 101
     assert violations(*asked) == {("too many requests", "")}
     assert violations(*asked, start(99, 101)) == set()
+    assert violations(*asked, Cull(at=99, server="u1/")) == set()
 
 
 def test_every_invariant_has_its_test():

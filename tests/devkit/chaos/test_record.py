@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -85,14 +86,16 @@ def test_culls_are_read_from_the_hub_s_log():
     ]
 
 
-def test_requests_of_the_hub_alone_are_read_from_the_audit_log():
+def test_requests_of_hubs_alone_are_read_from_the_audit_log():
     line = (
         '{"user": {"username": "system:serviceaccount:x:%s"}, "verb": "delete", '
         '"objectRef": {"resource": "pods", "name": "a"}, "stageTimestamp": "2030-01-01T00:00:00.000000Z", '
         '"responseStatus": {"code": 200}}'
     )
-    (request,) = requests_in([line % "hub", line % "other"], "x")
-    assert request == Request(at=1893456000.0, verb="delete", resource="pods", name="a", code=200)
+    found = list(requests_in([line % account for account in ("hub", "default", "other-hub")], "x"))
+    request = Request(at=1893456000.0, verb="delete", resource="pods", name="a", code=200)
+    assert found == [request, replace(request, account="other-hub")]
+    assert list(requests_in([line % "hub"], "y")) == []
 
 
 def test_routes_are_read_by_server():

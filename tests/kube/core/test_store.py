@@ -42,6 +42,17 @@ def page(*pods, version: str = "10", first: bool = True, token: str = ""):
     return ListPage(items=pods, resource_version=version, is_first=first, continue_token=token)
 
 
+FOUND = {
+    "gone": None,
+    "same": pod("a"),
+    "other phase": pod("a", phase="Failed"),
+    "successor": pod("a", uid="later"),
+    "not kept": pod("a", phase="Unwanted"),
+    "odd": pod("a") | {"status": "text"},
+    "odd successor": pod("a", uid="later") | {"status": "text"},
+}
+
+
 @pytest.fixture
 def odd():
     """The objects that the store skipped."""
@@ -177,6 +188,23 @@ def test_has_seen(store):
     assert store.view.has_seen("10")
     assert not store.view.has_seen("11")
     assert store.view.has_seen("not a number")
+
+
+@pytest.mark.parametrize("found", FOUND.values(), ids=FOUND)
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+def test_what_would_be_kept_is_what_a_list_keeps(store, known, found):
+    store.apply(page(*[pod("a")] * known))
+
+    is_kept = store.would_keep(A, found)
+
+    assert is_kept == (store.apply(page(*[found] * (found is not None))) == set())
+
+
+def test_the_order_of_fields_is_no_change(store):
+    store.apply(page(pod("a")))
+    found = pod("a")
+
+    assert store.would_keep(A, {**found, "metadata": dict(reversed(found["metadata"].items()))})
 
 
 def test_readers_get_copies(store):
