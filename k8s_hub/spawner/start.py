@@ -26,7 +26,7 @@ from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
 from k8s_hub.claims.lookup import ClaimLookup
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.containers import server_silent, up
-from k8s_hub.diagnosis.diagnosis import Diagnosis, GracePeriods, at_deadline, redacted
+from k8s_hub.diagnosis.diagnosis import Diagnosis, GracePeriods, Reason, at_deadline, redacted
 from k8s_hub.diagnosis.observation import Observation
 from k8s_hub.diagnosis.obstacles import (
     cluster_busy,
@@ -156,6 +156,9 @@ LOOK_AGAIN = 5.0
 
 OUT_OF_SIGHT = 1.0
 """Seconds between two requests about a pod missing from the view: it has another component label, or is new."""
+
+LOOKS_FOR_OVERLOOKED = 10
+"""Most looks at a pod that exists and is missing from the view: somebody may have changed its component label."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two requests to a server that does not answer yet: the first and the longest pause."""
@@ -409,9 +412,36 @@ async def until_serving(
 ) -> Raw:
     """Return the kept part of the pod once it is ready for its user; fail as soon as waiting cannot help."""
     look = _looking_at(attempt, pod, claims, feed, created_secrets)
-    serving = await watch_until(attempt, look, pod=key_of(pod), claims=claims, feed=feed)
-    attempt.emit(up())
-    return serving
+    while True:
+        try:
+            serving = await watch_until(attempt, look, pod=key_of(pod), claims=claims, feed=feed)
+        except SpawnFailed as failure:
+            if failure.diagnosis.reason is not Reason.DELETED or not await _is_overlooked(attempt, pod):
+                raise
+        else:
+            attempt.emit(up())
+            return serving
+
+
+async def _is_overlooked(attempt: Attempt, pod: Raw) -> bool:
+    """Return True once the view shows a pod that it lacked; False if it lacks none, or if no list shows the pod."""
+    key, uid, pods = key_of(pod), uid_of(pod), attempt.cluster.pods
+
+    def is_shown() -> bool:
+        entry = pods.view.entry(key)
+        return entry is not None and entry.uid == uid
+
+    if is_shown():
+        return False
+    for _ in range(LOOKS_FOR_OVERLOOKED):
+        found = await _get(attempt, PODS, key)
+        if found is None or uid_of(found) != uid:
+            return False
+        await pods.reopen_if_behind(key)
+        await asyncio.sleep(OUT_OF_SIGHT)
+        if is_shown():
+            return True
+    return False
 
 
 async def until_ready_after_restart(attempt: Attempt, pod: Raw) -> Raw:

@@ -1,13 +1,15 @@
 """Packets of a watch get lost and its connection stays open: starts and stops notice it, and lose nothing."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from devkit.minicluster.faults import CommitAfterDisconnect, EventLost, FaultRule, MuteWatch, Slow, refuse
 from devkit.minicluster.resources import PODS
 from devkit.minicluster.statuses import status_body
-from devkit.testing.runs import NAMESPACE, Run, plant_pod, pods, struck, takes
+from devkit.testing.runs import NAMESPACE, CallRecorder, Run, edit_pod, plant_pod, pods, struck, takes
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.objects.keys import Key, uid_of
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -57,6 +59,51 @@ async def test_a_start_notices_that_the_events_of_its_running_pod_got_lost(clust
     await start
 
     assert looptime < 45
+
+
+async def started_unseen(cluster):
+    """Begin a start; the watch hears nothing of its pod, and then of another user's."""
+    takes(cluster, pull=30)
+    with struck(cluster, EventLost(), "watch"):
+        start = asyncio.create_task(Run().start())
+        await asyncio.sleep(1)
+    edit_pod(cluster, "jupyter-bob", finalizers=["example.org/later"])
+    return start
+
+
+async def test_a_start_whose_pod_the_watch_overlooked_is_not_told_that_it_was_removed(cluster, looptime):
+    await Run("bob").start()
+
+    await (await started_unseen(cluster))
+
+    assert looptime < 45
+
+
+@pytest.mark.parametrize("change", [remove, partial(edit_pod, labels={"component": "other"})])
+async def test_a_pod_that_no_list_shows_ends_its_start_soon(cluster, change):
+    """Somebody has removed it, or has taken it away from the hub."""
+    await Run("bob").start()
+    start = await started_unseen(cluster)
+    change(cluster)
+    begun = asyncio.get_running_loop().time()
+
+    with pytest.raises(Exception, match="was removed before it was ready"):  # of either version of the hub
+        await start
+
+    assert asyncio.get_running_loop().time() - begun < 20
+
+
+async def test_a_pod_that_the_view_shows_is_not_looked_for(cluster):
+    """A rule of the site calls it deleted."""
+    takes(cluster, pull=30)
+    deleted = Diagnosis.failed(Stage.STARTING, Reason.DELETED, "The site has deleted your server.")
+    run = Run(diagnosis_rules=[lambda seen: deleted if seen.pod is not None else None])
+    recorder = cluster.faults.add(CallRecorder())
+
+    with pytest.raises(Exception, match="The site has deleted"):  # of either version of the hub
+        await run.start()
+
+    assert not [call for call in recorder.calls if (call.verb, call.resource) == ("get", "pods")]
 
 
 async def test_a_start_that_makes_room_notices_it(cluster, looptime):
