@@ -10,7 +10,7 @@ from devkit.testing.eventually import eventually
 from devkit.testing.runs import NAMESPACE, claims, pods, restart_process, takes
 from k8s_hub.kube.api import PAGE_SIZE
 from k8s_hub.objects.keys import Key, key_of, uid_of
-from k8s_hub.spawner.kubespawner import POLL_WATCHED
+from k8s_hub.spawner.kubespawner import PollInterval
 from tests.spawner.cells import AWAY, UP, cell
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -104,7 +104,7 @@ async def test_hub_restart_server_ran__long_list(hub, cluster):
 
         await hub.boot()
         await hub.wait_ready("ada")
-        assert hub.spawner("ada").poll_interval == POLL_WATCHED
+        assert hub.spawner("ada").poll_interval == PollInterval.WATCHED
 
 
 @cell("hub restart, server ran", AWAY)
