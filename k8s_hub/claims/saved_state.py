@@ -30,6 +30,9 @@ LAST_START = "last_start"
 EARLIER_STARTS = "earlier_starts"
 """The key of the ids of earlier starts. KubeSpawner does not use this key."""
 
+NEVER_RUN: Mapping[str, Any] = {"kubespawner_version": COMPATIBLE_VERSION}
+"""The state of a server that has never run, to which the ids of other servers' starts are added."""
+
 KEPT_STARTS = 5
 """How many earlier starts a state names."""
 
@@ -118,7 +121,7 @@ class SavedState:
     last_end: LastEnd | None = None
     #: The id of the last start: a pod of a later one shows that the hub's database is older than the pod.
     last_start: str | None = None
-    #: The ids of the starts before it, latest first; in a default server's state also those of its user's removed servers.
+    #: The ids of the starts before it, last added first; in a default server's state also those of its user's removed servers.
     earlier_starts: tuple[str, ...] = ()
     #: None where there is no state.
     version: str | None = None
@@ -147,6 +150,12 @@ class SavedState:
             earlier_starts=_only_texts(state.get(EARLIER_STARTS)),
             version=text("kubespawner_version") or (UNKNOWN_VERSION if state else None),
         )
+
+    @property
+    def has_run(self) -> bool:
+        """False if there is no state, or if it has only the ids of starts of other servers."""
+        is_empty = replace(self, version=None, earlier_starts=()) == SavedState()
+        return self.version is not None and not (is_empty and self.earlier_starts)
 
     @property
     def starts(self) -> tuple[str, ...]:

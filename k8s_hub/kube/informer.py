@@ -243,7 +243,7 @@ class Informer:
         self._unchecked = {each: None for each in self._unchecked if each == key or each in self._notifier}
         checked = next(iter(self._unchecked))
         del self._unchecked[checked]
-        return await self._repair(checked, can_resume=True)
+        return await self.repair(checked)
 
     def listen(self, key: Key, listener: Listener) -> None:
         """Tell the listener of the changes of this object, and no longer of another, while somebody else keeps it."""
@@ -254,7 +254,7 @@ class Informer:
         self._listened_to[listener] = key
 
     async def confirm_next(self) -> None:
-        """Ask about the next object that the view shows to a listener; list again if it has changed or is gone.
+        """Ask about the next object that the view shows to a listener; open the watch again if it lacks a change.
 
         A watch that has lost an event never repairs that. This asks about one object each second, in turn, however many
         callers there are.
@@ -266,14 +266,16 @@ class Informer:
         if not self._unconfirmed:
             self._unconfirmed = [key for key in self._listeners if self.view.entry(key) is not None]
         if self._unconfirmed:
-            await self._repair(self._unconfirmed.pop(), can_resume=False)
+            await self.repair(self._unconfirmed.pop(), can_resume=False)
 
     def reopen(self, why: str) -> None:
         """Open the watch again. ``why`` is for the log."""
         self._watcher.reopen(why)
 
-    async def _repair(self, key: Key, *, can_resume: bool) -> bool:
+    async def repair(self, key: Key, *, can_resume: bool = True) -> bool:
         """Ask for the object, and open the watch again if the view does not soon show the answer; return whether it did.
+
+        Costs a request at each call: waiters call `reopen_if_behind`.
 
         To resume the watch does not bring back an event that got lost before a later one. A view that has seen the object's
         version, but does not show it, has lost it, and a list is needed. A deleted object has no version: if
@@ -297,7 +299,7 @@ class Informer:
         is_lost = self.view.has_seen(version) if version else not can_resume or latest == change
         why = f"it has lost a change of {key}"
         if not is_lost:
-            why = f"it was silent for {self.staleness():.0f} s and missed a change of {key}"
+            why = f"it has not shown a change of {key}"
         if not self._watcher.reopen(why, with_list=is_lost):
             return False
         self._reopened_for[key] = (change, is_lost)

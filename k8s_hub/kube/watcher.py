@@ -197,9 +197,7 @@ class Watcher:
             except TimeoutError as error:
                 if self._must_list:
                     raise RelistRequired("the watch has lost an event", reason="Lost") from error
-                raise Unavailable(
-                    "the watch was silent while the cluster changed", reason="Silent"
-                ) from error
+                raise Unavailable("the watch has not shown a change", reason="Silent") from error
             finally:
                 self._open_until = None
 

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from jupyterhub.metrics import RUNNING_SERVERS
-from jupyterhub.utils import url_escape_path, url_path_join
+from jupyterhub.utils import AnyTimeoutError, url_escape_path, url_path_join
 from tornado.web import HTTPError
 
 from k8s_hub.claims.saved_state import LAST_START
@@ -41,6 +41,7 @@ from k8s_hub.spawner.database import (
     has_removed,
     names_by_id,
     starts_of_removed_servers,
+    user_with,
 )
 
 logger = logging.getLogger(__name__)
@@ -112,13 +113,13 @@ class Adoption:
         bug = None
         async with gate:
             try:
-                user = self._user_of(pod)
+                user_id = user_id_of(pod)
+                user = (
+                    None if user_id is None else user_with(self.users, user_id)
+                )  # renamed meanwhile, perhaps
                 why_not = "its user was deleted" if user is None else await self._try(pod, user, server[1])
-            except (
-                HTTPError,
-                KubeError,
-            ) as error:  # of its start(), which the hub has logged; or of the API server
-                why_not = str(error)
+            except (HTTPError, *AnyTimeoutError, KubeError) as error:
+                why_not = str(error) or repr(error)
             except Exception as error:  # noqa: BLE001 - logged below; the others are adopted all the same
                 why_not, bug = repr(error), error
         if why_not is not None:
@@ -149,14 +150,6 @@ class Adoption:
         if spawner.pending or (spawner.active and HubDatabase.of(spawner).has_token(token)):
             return None
         return await self._take_back(spawner, lost)
-
-    def _user_of(self, pod: Raw) -> Any:
-        """Return the pod's user, who may have another name than when the pod was found; None if they were deleted."""
-        user_id = user_id_of(pod)
-        try:
-            return None if user_id is None else self.users[user_id.number]
-        except KeyError:
-            return None
 
     def _note_old_database(self) -> None:
         """Keep cullers from stopping what is in use: the hub's record of activity is old, too."""

@@ -34,7 +34,7 @@ class Cluster:
     #: None if the spawner does not watch events.
     events: EventWatch | None
     pending_deletes: PendingDeletes
-    #: The creates of claims without a reply, by user, server and volume.
+    #: The creates of claims without a reply, by namespace, user, server and volume.
     late_claims: LateCreates
 
     def following(self) -> AbstractAsyncContextManager[EventSubscription | None]:

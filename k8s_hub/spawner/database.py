@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 from jupyterhub import orm
 from sqlalchemy import text
 
-from k8s_hub.claims.saved_state import EARLIER_STARTS, SavedState
+from k8s_hub.claims.saved_state import EARLIER_STARTS, NEVER_RUN, SavedState
 from k8s_hub.naming.ownership import UserId
 from k8s_hub.spawner.address import Address
 
@@ -71,7 +71,8 @@ class HubDatabase:
         """Keep the ids of this server's starts in the state of the user's default server: this row is removed."""
         row = self.user.orm_user.orm_spawners[""]  # JupyterHub makes sure that each user has it
         kept = SavedState.load(row.state).with_earlier(starts).earlier_starts
-        row.state = {**(row.state or {}), EARLIER_STARTS: list(kept)}
+        row.state = {**(row.state or NEVER_RUN), EARLIER_STARTS: list(kept)}
+        self._commit()  # before any wait: the hub rolls back what a request finds uncommitted
 
     def save_address(self, server: Any, address: Address) -> None:
         """Make the hub reach the server at another address from now on; ``server`` is the hub's object of it."""
@@ -92,10 +93,17 @@ class HubDatabase:
         """Set what a hub's spawn with another token leaves out: the scopes of its OAuth client, and its true age."""
         self.orm_spawner.started = started.astimezone(UTC).replace(tzinfo=None)
         self.orm_spawner.oauth_client.allowed_scopes = list(oauth_scopes)
+        self._commit()
+
+    def roll_back(self) -> None:
+        """Drop what could not be committed."""
+        self.user.db.rollback()
+
+    def _commit(self) -> None:
         try:
             self.user.db.commit()
         except Exception:
-            self.user.db.rollback()
+            self.roll_back()
             raise
 
     def renew_access_token(self, base_url: str) -> str:
@@ -148,6 +156,16 @@ class HubDatabase:
     def taken_by_others(self, namespace: str) -> "_TakenByOthers":
         """Return the claims in the saved states of other users' servers, looked up one by one."""
         return _TakenByOthers(self, namespace)
+
+
+def user_with(users: Any, user_id: UserId) -> Any:
+    """Return the hub's user with this id; None if they were deleted. SQLite gives the number to the next user."""
+    try:
+        user = users[user_id.number]
+    except KeyError:
+        return None
+    known = _id_of(user.id, _created(user.orm_user))
+    return user if known is not None and user_id.is_same(known) else None
 
 
 def has_removed(user: Any, servername: str, attempt_id: str) -> bool:

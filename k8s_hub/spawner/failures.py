@@ -164,16 +164,19 @@ class SpawnOutcome:
         if change.new is not None:
             self._hub_settings = change.new.settings
 
-    def follow(self, spawn: "asyncio.Future[Any] | None", spawner: Any) -> None:
-        """Judge this spawn of the spawner once it is done, before the callbacks that are added later."""
+    def follow(self, spawn: "asyncio.Future[Any] | None", spawner: Any, *, is_counted: bool) -> None:
+        """Judge this spawn of the spawner once it is done, before the callbacks that are added later.
+
+        ``is_counted``: whether the hub counts a failure of it.
+        """
         self.spawn = spawn
         if spawn is not None:
-            spawn.add_done_callback(partial(self._judge, spawner))
+            spawn.add_done_callback(partial(self._judge, spawner, is_counted))
 
-    def _judge(self, spawner: Any, spawn: "asyncio.Future[Any]") -> None:
+    def _judge(self, spawner: Any, is_counted: bool, spawn: "asyncio.Future[Any]") -> None:
         explain(spawn, timedelta(seconds=spawner.start_timeout), again=partial(spawn_url, spawner))
         settings = self._hub_settings or _settings_of_this_process()
-        if settings is not None:
+        if settings is not None and is_counted:
             keep_from_count(spawn, settings, type(spawner))
 
 

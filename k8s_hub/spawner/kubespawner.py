@@ -92,7 +92,7 @@ class PollInterval(IntEnum):
 
 
 CANCEL_SECONDS = 5.0
-"""Seconds after a cancelled start until the hub has stopped the server, or never will."""
+"""Seconds after a cancelled or failed start until the hub has stopped the server, or never will."""
 
 
 def _until_last_words(timeout: float) -> float:
@@ -267,7 +267,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     @_spawn_future.setter
     def _spawn_future(self, spawn: "asyncio.Future[Any] | None") -> None:
         # The hub sets this before it adds its callbacks, so ours runs before the one that counts failures.
-        self._outcome.follow(spawn, self)
+        self._outcome.follow(spawn, self, is_counted=self._lost is None)
         if spawn is not None:
             spawn.add_done_callback(self._stop_soon_if_failed)
 
@@ -390,9 +390,11 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             )
             try:
                 await self.user.stop(self.name)
-            except Exception:
+            except Exception as error:  # noqa: BLE001 - logged, and tried again
+                self.log.warning("%s: the hub could not stop the server: %s", self._log_name, error)
+                HubDatabase.of(self).roll_back()
+                self._stop_pending = False  # as the hub's next try would do; it refuses starts meanwhile
                 IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
-                raise
 
     async def _url_in_time(self, started: datetime) -> str:
         """Return the URL once the new server answers there; else fail with a reason before the hub's deadline."""
@@ -583,7 +585,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         """Poll, and tell the hub of an end, one call at a time.
 
         The hub stops an ended server in this call. A request for a new start polls, too: it has to wait for that stop,
-        which would otherwise end in the middle of the new start.
+        which would otherwise end in the middle of the new start. A hook that runs in a stop must not call this.
         """
         async with self._notifying:
             status: int | None = await super().poll_and_notify()
@@ -651,7 +653,10 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         Deletes a claim only if it certainly belongs to this server and to no other. Never raises: the hub
         forgets the server whatever happens here.
         """
-        self._keep_starts()
+        try:
+            self._keep_starts()
+        except Exception:
+            self.log.exception("%s: the ids of its starts are not kept", self._log_name)
         policy = RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
         try:
             if self.extra_claim_names:
@@ -677,12 +682,13 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             await self._views.leave(self)
 
     def _keep_starts(self) -> None:
-        """Keep the ids of a removed named server's starts: its pod may outlive an undelivered stop, and is not lost."""
-        if self.name and self._remembered.starts:
-            HubDatabase.of(self).keep_starts(self._remembered.starts)
+        """Keep the id of a removed named server's last start: its pod may outlive an undelivered stop, and is not lost."""
+        last = self._remembered.starts[:1]
+        if self.name and last:
+            HubDatabase.of(self).keep_starts(last)
             default_server = self.user.spawners.get("")
             if isinstance(default_server, KubeSpawner):
-                default_server._remembered.add_earlier_starts(self._remembered.starts)  # noqa: SLF001 - the same class
+                default_server._remembered.add_earlier_starts(last)  # noqa: SLF001 - the same class
 
     # --- Rename of a server (JupyterHub 6); for a user's rename, see claims/home.py ---
 

@@ -433,11 +433,14 @@ async def _is_overlooked(attempt: Attempt, pod: Raw) -> bool:
 
     if is_shown():
         return False
-    for _ in range(LOOKS_FOR_OVERLOOKED):
+    looks = 0
+    while looks < LOOKS_FOR_OVERLOOKED:
         found = await _get(attempt, PODS, key)
         if found is None or uid_of(found) != uid:
             return False
-        await pods.reopen_if_behind(key)
+        if pods.is_watching:  # else it lists
+            looks += 1
+            await pods.repair(key)
         await asyncio.sleep(OUT_OF_SIGHT)
         if is_shown():
             return True

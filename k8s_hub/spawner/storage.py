@@ -216,7 +216,7 @@ def _siblings(spec: ServerSpec, database: HubDatabase) -> list[Sibling]:
         Sibling(
             servername=servername,
             claim=state.pvc_name,
-            has_run=state.version is not None,
+            has_run=state.has_run,
             # These include the current scheme's name.
             names=None if names is None else frozenset(legacy.name for legacy in names),
         )

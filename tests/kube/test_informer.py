@@ -298,7 +298,7 @@ async def test_a_waiter_notices_a_watch_that_hears_nothing(
 
     assert now() - begin < 10
     assert counted("list") == 1
-    assert "opening the watch again: it was silent for" in caplog.text
+    assert "opening the watch again: it has not shown a change of" in caplog.text
 
 
 async def test_a_waiter_for_what_the_watch_did_not_hear_of(informer, api, mute, soon):

@@ -597,3 +597,19 @@ async def test_a_pod_that_is_not_adopted_makes_nobody_active(lost, caplog):
         await asyncio.sleep(120)
         assert told(caplog, "it runs without a server, and was not adopted")
         assert not told(caplog, "all count as active now")
+
+
+async def test_an_adoption_that_fails_is_not_taken_off_the_hubs_count(lost, caplog):
+    """The hub counts its own spawns only: less than zero would keep it from its exit after real failures."""
+    broken = []
+
+    def hook(spawner):
+        if broken:
+            raise RuntimeError
+
+    async with lost(pre_spawn_hook=hook) as lost:
+        await lost.started()
+        broken.append(True)
+        await lost.back()
+        await eventually(lambda: told(caplog, "was not adopted"), seconds=SOON)
+        assert lost.hub.failure_count == 0

@@ -1,12 +1,14 @@
 """The spawner deletes files only if somebody asked for it and nobody else uses them."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
-from devkit.minicluster.faults import FaultRule, refuse
+from devkit.minicluster.faults import FaultRule, Slow, refuse
 from devkit.minicluster.resources import CLAIMS, PODS
-from devkit.testing.runs import ReplaceClaim
+from devkit.testing.eventually import eventually
+from devkit.testing.runs import ReplaceClaim, struck
 from k8s_hub import KubeSpawner
 from k8s_hub.objects import timestamps
 from tests.spawner.conftest import NAMESPACE
@@ -150,6 +152,22 @@ async def test_a_claim_of_a_template_with_a_field_of_a_subclass_goes_with_its_ow
         assert status == 204
         assert claim_names(cluster) == set()
     assert "Traceback" not in caplog.text
+
+
+async def test_the_ids_of_a_removed_server_are_no_run_of_the_default_server(hub, cluster):
+    """The user's default server keeps them at once: the hub rolls back what another request finds uncommitted."""
+    async with hub(**OF_COURSES) as hub:
+        await run_once(hub, "ada", "gpu")
+        with struck(cluster, Slow(seconds=1), "delete", resource="persistentvolumeclaims") as slow:
+            removal = asyncio.create_task(hub.stop_server("ada", "gpu", remove=True))
+            await eventually(lambda: cluster.faults.hits(slow))
+            assert not hub.app.db.dirty
+            await removal
+        state = hub.app.users["ada"].orm_spawners[""].state
+
+        assert len(state["earlier_starts"]) == 1
+        assert state["kubespawner_version"]
+        assert claim_names(cluster) == set()
 
 
 async def test_a_claim_that_a_server_with_a_subclass_s_field_may_use_is_kept(hub, cluster, caplog):

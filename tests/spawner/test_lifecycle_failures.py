@@ -189,6 +189,26 @@ async def test_a_server_that_the_hub_shows_as_ready_without_a_start_is_stopped(h
         assert len(pods(cluster)) == 1
 
 
+async def test_a_stop_of_such_a_server_that_fails_is_tried_again(hub, cluster, monkeypatch):
+    """Else the hub would call the server stopping, and refuse to start it, until its own restart."""
+    async with hub(spawner_class=FailsBeforeStart, hub=NO_WAIT) as hub:
+        await failed_start(hub)
+        commit, failures = hub.app.db.commit, [True, True]
+
+        def commit_soon():
+            if failures:
+                failures.pop()
+                raise OperationalError("COMMIT", {}, sqlite3.OperationalError("database or disk is full"))
+            commit()
+
+        monkeypatch.setattr(hub.app.db, "commit", commit_soon)
+        await hub.wait_stopped("ada", seconds=30)
+        assert not failures
+        monkeypatch.setattr(FailsBeforeStart, "is_broken", False)
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+
+
 async def test_our_own_bug_counts_and_leaves_nothing(hub, cluster, monkeypatch, caplog):
     """Nobody foresaw it, so that the hub may be started anew; the user has a reference that the log explains."""
     monkeypatch.setattr(ManifestBuilder, "owned_objects", None)
