@@ -1,11 +1,13 @@
 """A hub that starts with an older database adopts the servers that it has lost, and no others."""
 
 import asyncio
+import sqlite3
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from jupyterhub.utils import compare_token
+from sqlalchemy.exc import OperationalError
 
 from devkit.minicluster.faults import FaultRule, Refuse, Slow
 from devkit.minicluster.resources import PODS
@@ -599,17 +601,22 @@ async def test_a_pod_that_is_not_adopted_makes_nobody_active(lost, caplog):
         assert not told(caplog, "all count as active now")
 
 
-async def test_an_adoption_that_fails_is_not_taken_off_the_hubs_count(lost, caplog):
+class DatabaseFails(KubeSpawner):
+    """The hub's spawn fails on JupyterHub 5 and 6 with an error that does not count."""
+
+    is_broken = False
+
+    async def _get_oauth_client_allowed_scopes(self):
+        if DatabaseFails.is_broken:
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+        return await super()._get_oauth_client_allowed_scopes()
+
+
+async def test_an_adoption_that_fails_is_not_taken_off_the_hubs_count(lost, caplog, monkeypatch):
     """The hub counts its own spawns only: less than zero would keep it from its exit after real failures."""
-    broken = []
-
-    def hook(spawner):
-        if broken:
-            raise RuntimeError
-
-    async with lost(pre_spawn_hook=hook) as lost:
+    async with lost(spawner_class=DatabaseFails) as lost:
         await lost.started()
-        broken.append(True)
+        monkeypatch.setattr(DatabaseFails, "is_broken", True)
         await lost.back()
         await eventually(lambda: told(caplog, "was not adopted"), seconds=SOON)
         assert lost.hub.failure_count == 0
