@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -160,8 +161,11 @@ async def empty(plane: ControlPlane, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}"
     async with session(plane) as admin:
         for plural in ("pods", "persistentvolumeclaims"):
-            async with admin.delete(f"{path}/{plural}", params={"gracePeriodSeconds": "0"}) as reply:
-                reply.raise_for_status()
+            status = None
+            while status in {None, HTTPStatus.GATEWAY_TIMEOUT}:  # 10,000 take longer than one request may
+                async with admin.delete(f"{path}/{plural}", params={"gracePeriodSeconds": "0"}) as reply:
+                    status = reply.status
+            reply.raise_for_status()
         while True:
             async with admin.get(f"{path}/pods", params={"limit": "1"}) as reply:
                 if not (await reply.json())["items"]:
