@@ -30,7 +30,7 @@ _STATES_NAMING = text(
 
 # Only a server that runs, or that the hub died with, has a uid in its state.
 _ALL_SERVERS = text(
-    "SELECT users.name, spawners.name, spawners.server_id, "
+    "SELECT users.id, users.name, spawners.name, spawners.server_id, "
     "CASE WHEN spawners.server_id IS NOT NULL OR spawners.state LIKE :uid THEN spawners.state END "
     "FROM users LEFT JOIN spawners ON spawners.user_id = users.id"
 )
@@ -216,6 +216,8 @@ _NO_STATE = SavedState()
 class ServerRow(NamedTuple):
     """One server of one user of the hub."""
 
+    #: The user's key in JupyterHub's object of all users.
+    user_number: int
     username: str
     #: None: the user has no server, not even a stopped one.
     servername: str | None
@@ -231,12 +233,13 @@ def all_servers(users: Any) -> list[ServerRow]:
     is_in_transaction = db.in_transaction()
     rows = [
         ServerRow(
+            user_number=number,
             username=username,
             servername=servername,
             is_active=server_id is not None,
             state=_NO_STATE if state is None else SavedState.load(json.loads(state)),
         )
-        for username, servername, server_id, state in db.execute(_ALL_SERVERS, {"uid": '%"pod_uid"%'})
+        for number, username, servername, server_id, state in db.execute(_ALL_SERVERS, {"uid": '%"pod_uid"%'})
     ]
     if not is_in_transaction:
         # An idle hub would leave the transaction of this query open for minutes, which databases may end.

@@ -143,8 +143,14 @@ def hub_servers(users: Any) -> HubServers:
                 active.add(server)
                 active_pods.add(Key(row.state.namespace or "", row.state.pod_name or ""))
                 last_starts[server] = row.state.last_start
-    for spawner in [spawner for user in users.values() for spawner in user.spawners.values()]:
-        server = (spawner.user.name, spawner.name)
+    # From the rows: each `user.name` would be a query of its own, because a commit has JupyterHub read all objects anew.
+    names = {row.user_number: row.username for row in rows}
+    in_memory = [
+        ((names.get(number) or user.name, servername), spawner)
+        for number, user in users.items()
+        for servername, spawner in user.spawners.items()
+    ]
+    for server, spawner in in_memory:
         if _is_under_way(spawner):
             active.add(server)
         if server in active:
