@@ -28,6 +28,10 @@ SERVERS = [f"u{n}" for n in range(4 * ORPHANS)]
 AT_ONCE = 20
 
 
+async def nothing_runs():
+    return frozenset()
+
+
 @pytest.fixture
 def without_pauses(monkeypatch):
     """The reconciler's clock is ahead of the cluster's, and it looks each second."""
@@ -52,6 +56,7 @@ async def open_hub(control_plane, fresh_namespace, tmp_path, monkeypatch, withou
             pods=lambda: pool.informers_of(settings, PODS),
             owned=[(SECRETS, fresh_namespace), (SERVICES, fresh_namespace)],
             hub=lambda: known,
+            running=nothing_runs,
             options=reconciler.OrphanOptions(
                 release_labels={"release": release}, removes_all=True, removes_ended=True
             ),

@@ -16,6 +16,7 @@ class Relay:
         self._server_port = port
         self._passing = asyncio.Event()
         self._passing.set()
+        self._connections = set()
 
     def mute(self) -> None:
         """Swallow what comes on the connections that are open; those that are opened later pass everything."""
@@ -31,13 +32,23 @@ class Relay:
             asyncio.create_task(_pass(reader, to_server, always)),
             asyncio.create_task(_pass(from_server, writer, passing)),
         ]
+        self._connections.add(asyncio.current_task())
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for way in ways:
                 way.cancel()
+            await asyncio.wait(ways)
             writer.close()
             to_server.close()
+            self._connections.discard(asyncio.current_task())
+
+    async def close(self) -> None:
+        """End all connections."""
+        closing = [*self._connections]
+        for connection in closing:
+            connection.cancel()
+        await asyncio.gather(*closing, return_exceptions=True)
 
 
 always = asyncio.Event()
@@ -65,6 +76,7 @@ async def relay(hub, tmp_path):
     file.write_text(yaml.safe_dump(config))
     yield relay
     listener.close()
+    await relay.close()
 
 
 async def test_starts_and_stops_lose_nothing_while_watches_are_silent(hub, relay, objects, caplog):
