@@ -103,7 +103,7 @@ class Sweep:
     history: SweepHistory = field(default_factory=SweepHistory)
 
     async def look(self) -> Report:
-        """Run a sweep that stops, deletes and warns nobody; it keeps only what the next sweep compares with."""
+        """Run a dry sweep, which stops, deletes and warns nobody. It keeps only what the next sweep compares with."""
         return await replace(self, options=replace(self.options, dry_run=True)).run()
 
     async def run(self) -> Report:

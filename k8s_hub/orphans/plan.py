@@ -212,7 +212,7 @@ def _is_of_hub(resource: Resource, obj: Raw, facts: Facts) -> bool:
 
 
 def _has_no_other_end(resource: Resource, obj: Raw, facts: Facts) -> bool:
-    """Tell whether it is old, and nobody deletes it: neither somebody now, nor Kubernetes with the pod that owns it."""
+    """Tell whether it is old, is not being deleted, and is not owned by a pod that exists."""
     is_left = not is_dying(obj) and _is_old(obj, facts.now)
     return is_left and (resource is PODS or owner_uids(obj).isdisjoint(facts.pod_uids))
 

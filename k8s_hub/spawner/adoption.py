@@ -113,10 +113,7 @@ class Adoption:
         bug = None
         async with gate:
             try:
-                user_id = user_id_of(pod)
-                user = (
-                    None if user_id is None else user_with(self.users, user_id)
-                )  # renamed meanwhile, perhaps
+                user = user_with(self.users, user_id_of(pod))  # under any name
                 why_not = "its user was deleted" if user is None else await self._try(pod, user, server[1])
             except (HTTPError, *AnyTimeoutError, KubeError) as error:
                 why_not = str(error) or repr(error)

@@ -158,8 +158,10 @@ class HubDatabase:
         return _TakenByOthers(self, namespace)
 
 
-def user_with(users: Any, user_id: UserId) -> Any:
+def user_with(users: Any, user_id: UserId | None) -> Any:
     """Return the hub's user with this id; None if they were deleted. SQLite gives the number to the next user."""
+    if user_id is None:
+        return None
     try:
         user = users[user_id.number]
     except KeyError:

@@ -1,13 +1,11 @@
 """A hub that starts with an older database adopts the servers that it has lost, and no others."""
 
 import asyncio
-import sqlite3
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from jupyterhub.utils import compare_token
-from sqlalchemy.exc import OperationalError
 
 from devkit.minicluster.faults import FaultRule, Refuse, Slow
 from devkit.minicluster.resources import PODS
@@ -18,6 +16,7 @@ from k8s_hub import KubeSpawner
 from k8s_hub.naming.ownership import USER_ID_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, uid_of
 from k8s_hub.spawner.adoption import _is_of_another_name
+from tests.spawner.conftest import FailsBeforeStart
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -287,7 +286,7 @@ async def test_a_hub_that_dies_while_it_adopts(lost, cluster):
 
 
 async def test_a_user_who_is_renamed_while_the_hub_adopts(lost, cluster, caplog):
-    """Nobody can log in to the pod any more: it has the OAuth client of the earlier name. The next start replaces it."""
+    """Their pod has the OAuth client of the earlier name, so that nobody can log in. The next start replaces it."""
     async with lost() as lost:
         hub = lost.hub
         await lost.started()
@@ -601,22 +600,11 @@ async def test_a_pod_that_is_not_adopted_makes_nobody_active(lost, caplog):
         assert not told(caplog, "all count as active now")
 
 
-class DatabaseFails(KubeSpawner):
-    """The hub's spawn fails on JupyterHub 5 and 6 with an error that does not count."""
-
-    is_broken = False
-
-    async def _get_oauth_client_allowed_scopes(self):
-        if DatabaseFails.is_broken:
-            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
-        return await super()._get_oauth_client_allowed_scopes()
-
-
 async def test_an_adoption_that_fails_is_not_taken_off_the_hubs_count(lost, caplog, monkeypatch):
     """The hub counts its own spawns only: less than zero would keep it from its exit after real failures."""
-    async with lost(spawner_class=DatabaseFails) as lost:
+    async with lost(spawner_class=FailsBeforeStart) as lost:
         await lost.started()
-        monkeypatch.setattr(DatabaseFails, "is_broken", True)
+        monkeypatch.setattr(FailsBeforeStart, "is_broken", True)
         await lost.back()
         await eventually(lambda: told(caplog, "was not adopted"), seconds=SOON)
         assert lost.hub.failure_count == 0

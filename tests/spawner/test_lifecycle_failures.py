@@ -24,6 +24,7 @@ from devkit.testing.runs import (
 )
 from k8s_hub import KubeSpawner
 from k8s_hub.spawner.manifest_builder import ManifestBuilder
+from tests.spawner.conftest import FailsBeforeStart
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -167,18 +168,8 @@ async def test_a_hub_whose_database_is_full_does_not_end_itself(hub, cluster, ca
         await hub.wait_ready("ada")
 
 
-class FailsBeforeStart(KubeSpawner):
-    """As with a full database: the hub's spawn fails between the server's row and start()."""
-
-    is_broken = True
-
-    async def _get_oauth_client_allowed_scopes(self):
-        if FailsBeforeStart.is_broken:
-            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
-        return await super()._get_oauth_client_allowed_scopes()
-
-
 async def test_a_server_that_the_hub_shows_as_ready_without_a_start_is_stopped(hub, cluster, monkeypatch):
+    monkeypatch.setattr(FailsBeforeStart, "is_broken", True)
     async with hub(spawner_class=FailsBeforeStart, hub=NO_WAIT) as hub:
         await failed_start(hub)
         assert hub.spawner("ada").ready
@@ -191,6 +182,7 @@ async def test_a_server_that_the_hub_shows_as_ready_without_a_start_is_stopped(h
 
 async def test_a_stop_of_such_a_server_that_fails_is_tried_again(hub, cluster, monkeypatch):
     """Else the hub would call the server stopping, and refuse to start it, until its own restart."""
+    monkeypatch.setattr(FailsBeforeStart, "is_broken", True)
     async with hub(spawner_class=FailsBeforeStart, hub=NO_WAIT) as hub:
         await failed_start(hub)
         commit, failures = hub.app.db.commit, [True, True]
