@@ -1,5 +1,6 @@
 """The protocol of list and watch, told with literals."""
 
+import gc
 import json
 
 import pytest
@@ -139,6 +140,23 @@ def test_a_page_is_read_from_a_reply():
 
 def test_an_empty_list_may_have_no_items_at_all():
     assert ListPage.of({"metadata": {"resourceVersion": "5"}, "items": None}, is_first=True).items == []
+
+
+def test_a_long_page_costs_one_garbage_collection_at_most(decoder):
+    content = a_list(*(text(f"pod-{number}") for number in range(5 * gc.get_threshold()[0])))
+    begun = []
+
+    def note(phase, _info):
+        begun.append(phase)
+
+    gc.callbacks.append(note)
+    try:
+        decode_page(content, is_first=True)
+    finally:
+        gc.callbacks.remove(note)
+
+    assert begun.count("start") <= 1
+    assert gc.isenabled()
 
 
 # The projection of a view finds these odd, not the decoder.
