@@ -8,6 +8,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,7 @@ async def _no_leftover_tasks():
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if inspect.iscoroutinefunction(getattr(item, "obj", None)):
+    here = Path(__file__).parent
+    for item in items:  # the benchmarks' items, too, if they are collected in the same run
+        if here in item.path.parents and inspect.iscoroutinefunction(getattr(item, "obj", None)):
             item.fixturenames.insert(0, "_no_leftover_tasks")
