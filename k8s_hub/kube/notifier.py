@@ -1,6 +1,7 @@
-"""Wakes waiters by key: a notification only touches the key's own waiters."""
+"""Wakes waiters: a `Notifier` those of a key, a `Turnstile` one after the other."""
 
 import asyncio
+from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
@@ -51,3 +52,32 @@ class Notifier(Generic[K]):
 
     def __len__(self) -> int:
         return len(self._all)
+
+
+class Turnstile:
+    """Lets one task through in each iteration of the event loop, in order of arrival.
+
+    Tasks that become ready together, such as the polls of a restarted hub when its first list is complete, would else all
+    run in one iteration, and the loop would answer no request meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def turn(self) -> None:
+        """Return in an iteration of the loop in which no other task is let through."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._let_one_through)
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def _let_one_through(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():  # cancelled with its task
+                turn.set_result(None)
+                break
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._let_one_through)

@@ -23,6 +23,7 @@ from k8s_hub.kube.event_subscription import EventWatch
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.late_creates import LateCreates
 from k8s_hub.kube.library import LibraryClient
+from k8s_hub.kube.notifier import Turnstile
 from k8s_hub.kube.pending_deletes import PendingDeletes
 from k8s_hub.retries import Chance
 
@@ -57,6 +58,7 @@ class _Cluster:
         self.api = KubeApi(connection)
         self.pending_deletes = PendingDeletes(self.api)
         self.late_creates = LateCreates()
+        self.turnstile = Turnstile()
         self._connection = connection
         self._chance = chance
         self._informers: dict[_Scope, _Shared] = {}
@@ -197,6 +199,10 @@ class InformerPool:
     async def late_creates(self, settings: ConnectionSettings) -> LateCreates:
         """Return the creates without a reply of the cluster."""
         return (await self._cluster(settings)).late_creates
+
+    async def turnstile(self, settings: ConnectionSettings) -> Turnstile:
+        """Return what spreads much work over iterations of the loop."""
+        return (await self._cluster(settings)).turnstile
 
     async def pending_deletes(self, settings: ConnectionSettings) -> PendingDeletes:
         """Return the pending deletes of the cluster."""

@@ -15,6 +15,7 @@ from k8s_hub.kube.core.resources import CLAIMS, PODS, Resource
 from k8s_hub.kube.event_subscription import EventSubscription, EventWatch
 from k8s_hub.kube.informer import Informer
 from k8s_hub.kube.late_creates import LateCreates
+from k8s_hub.kube.notifier import Turnstile
 from k8s_hub.kube.pending_deletes import PendingDeletes
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, user_id_of
@@ -36,6 +37,8 @@ class Cluster:
     pending_deletes: PendingDeletes
     #: The creates of claims without a reply, by namespace, user, server and volume.
     late_claims: LateCreates
+    #: For work of many servers at the same moment.
+    turnstile: Turnstile
 
     def following(self) -> AbstractAsyncContextManager[EventSubscription | None]:
         """Collect the events of the feed's objects while the body runs; None if the spawner does not watch events."""
@@ -135,6 +138,7 @@ async def _cluster(
         events=await pool.events(settings, namespace) if with_events else None,
         pending_deletes=await pool.pending_deletes(settings),
         late_claims=await pool.late_creates(settings),
+        turnstile=await pool.turnstile(settings),
     )
 
 

@@ -98,6 +98,8 @@ async def _view_complete(cluster: Cluster, silence: float) -> None:
 
     With ten thousand pods the first list takes a restarted hub longer than a single request.
     """
+    if cluster.pods.is_synced:
+        return
     while not cluster.pods.is_synced:
         try:
             async with stall_tolerant_timeout(silence):
@@ -105,6 +107,7 @@ async def _view_complete(cluster: Cluster, silence: float) -> None:
         except TimeoutError:
             if cluster.pods.staleness() >= silence:
                 raise
+    await cluster.turnstile.turn()  # the polls of all servers wait for the same page
 
 
 async def _find_pod(cluster: Cluster, own: OwnPod, *, must_confirm: bool) -> Raw | None:
