@@ -53,13 +53,24 @@ class CullerService:
         does not know yet which users were active meanwhile. A look still shows mistakes in URL, token or scopes at once.
         """
         async with asyncio.TaskGroup() as tasks:
-            if self._heartbeat is not None:
-                tasks.create_task(_beating(self._heartbeat))
+            tasks.create_task(self._beat())
             tasks.create_task(self._sweep_at_intervals())
 
     async def once(self) -> Report | None:
         """Sweep once, now; return the report, or None if the sweep failed."""
-        return (await self._supervised("sweep")).report
+        async with asyncio.TaskGroup() as tasks:
+            beating = tasks.create_task(self._beat())
+            record = await self._supervised("sweep")
+            beating.cancel()
+        return record.report
+
+    async def _beat(self) -> None:
+        if self._heartbeat is None:
+            return
+        try:
+            await self._heartbeat()
+        except Exception:  # As below: the sweeps continue without it.
+            log.exception("hub: heartbeat ended: the culler no longer notices outages between sweeps")
 
     async def _sweep_at_intervals(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -97,13 +108,6 @@ class CullerService:
             )  # not the error's message: that may contain a user's name
         log.info("%s: %s", name, report)
         return report, None
-
-
-async def _beating(heartbeat: Callable[[], Awaitable[None]]) -> None:
-    try:
-        await heartbeat()
-    except Exception:  # As above: the sweeps continue without it.
-        log.exception("hub: heartbeat ended: the culler no longer notices outages between sweeps")
 
 
 async def parent_is_gone(parent: int) -> None:
