@@ -69,10 +69,14 @@ class BadOptions(SystemExit):
 
 
 class LineFormatter(LevelFormatter):
-    """Keeps each message in one line, whatever names it quotes; a traceback keeps its own lines."""
+    """Keeps each message in one line, whatever names it quotes; a traceback keeps its own lines.
+
+    A ``log_format`` of idle-culler may name tornado's fields ``color`` and ``end_color``; they are empty.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line."""
+        vars(record).update(color="", end_color="")
         return printable(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
