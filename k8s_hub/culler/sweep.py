@@ -403,7 +403,7 @@ class Sweep:
     # --- Remember ---
 
     def _remember(self, seen: _Seen) -> None:
-        if self.options.dry_run or seen.lost or seen.hidden:
+        if self.options.dry_run or seen.lost:
             return
         running = self.history.saw_all([(server.user, server.name) for server in seen.servers])
         if self.store is not None:

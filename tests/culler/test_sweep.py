@@ -803,3 +803,17 @@ async def test_warnings_about_servers_that_are_gone_are_forgotten_if_nothing_of_
     lost.clear()
     await warned.sweeps(2)
     assert (warned.store.notice("u0", ""), warned.store.notice("u1", "")) == (None, notice)
+
+
+async def test_warnings_are_forgotten_even_if_the_token_never_sees_the_servers_of_some_users():
+    hub = InMemoryHub(
+        user("hidden", hidden=True), *(user(name, server(name, idle=BUSY)) for name in ("gone", "here"))
+    )
+    warned = Warned(hub)
+    await warned.sweeps(1)
+    notice = Notice(at=NOW, since=NOW)
+    for name in ("gone", "here"):
+        warned.store.save_notice(name, "", notice)
+    hub.users["gone"] = user("gone")
+    await warned.sweeps(2)
+    assert (warned.store.notice("gone", ""), warned.store.notice("here", "")) == (None, notice)
