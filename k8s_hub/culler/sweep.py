@@ -238,10 +238,13 @@ class Sweep:
 
         async def decide(server: Server) -> Decision:
             facts = facts_of(server, seen.servers[server], self.store, work.get(server))
-            decision = await self.decider.decide(facts, self.now())
-            if server in choice.waiting and decision.verdict.cause is Cause.IDLE:
-                return decision.held_back(Cause.UNPROBED, "a later sweep asks it for its activity first")
-            return decision
+            if server not in choice.waiting:
+                return await self.decider.decide(facts, self.now())
+            # Without a warning: the server may be busy, and then never stops.
+            decision = await replace(self.decider, notice=None).decide(facts, self.now())
+            if decision.verdict.cause is not Cause.IDLE:
+                return decision
+            return decision.held_back(Cause.UNPROBED, "a later sweep asks it for its activity first")
 
         results = await each(servers, decide, Throttle(self.options.concurrency))
         return _decisions(results), _failures(map(str, servers), results)

@@ -817,3 +817,14 @@ async def test_warnings_are_forgotten_even_if_the_token_never_sees_the_servers_o
     hub.users["gone"] = user("gone")
     await warned.sweeps(2)
     assert (warned.store.notice("gone", ""), warned.store.notice("here", "")) == (None, notice)
+
+
+async def test_nobody_is_warned_of_a_stop_before_the_server_was_asked_what_it_runs():
+    servers = Working(per_sweep=0, busy=work(busy=1))
+    warned = Warned(InMemoryHub(user("busy", server("busy"))), True)
+    warned.sweep = replace(warned.sweep, servers=servers)
+    reports = await warned.sweeps(2)
+    servers.per_sweep = 1
+    reports += await warned.sweeps(1)
+    assert warned.warn.told == []
+    assert [each.kept for each in reports] == [{"not yet asked": 1}, {"not yet asked": 1}, {"busy": 1}]

@@ -179,7 +179,9 @@ def runtime_ends(begun: datetime | None, limits: Limits) -> datetime | None:
 
 def wants_notice(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> bool:
     """Return whether to warn a server's user now: the stop is near, and no warning about it was given."""
-    if verdict.culls or verdict.deadline is None or verdict.deadline - now > notice:
+    if verdict.culls or verdict.deadline is None or verdict.cause is Cause.UNPROBED:
+        return False
+    if verdict.deadline - now > notice:
         return False
     return _warned_at(facts, verdict, now, notice) is None
 
