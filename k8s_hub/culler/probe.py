@@ -19,7 +19,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -27,6 +27,7 @@ from yarl import URL
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.core.probing import Addresses, Answer, Template
+from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import bounded
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.users import Server, ServerKey
@@ -52,13 +53,6 @@ AT_ONCE = 2
 """Tokens to request at the same time: each blocks the hub for 7 ms."""
 
 
-class TokenMaker(Protocol):
-    """Makes tokens: `HubApi`, if it has the scope ``tokens``."""
-
-    async def new_token(self, user: str, *, scopes: list[str], lifetime: timedelta, note: str) -> str:
-        """As HubApi.new_token."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Token:
     text: str
@@ -66,10 +60,10 @@ class _Token:
 
 
 class ServerTokens:
-    """Owns the tokens for servers that the culler asked within the last hour."""
+    """Owns the tokens for servers that the culler asked within the last hour; the hub makes them."""
 
-    def __init__(self, maker: TokenMaker, now: Callable[[], datetime]) -> None:
-        self._maker = maker
+    def __init__(self, hub: HubApi, now: Callable[[], datetime]) -> None:
+        self._hub = hub
         self._now = now
         self._tokens: dict[ServerKey, _Token] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -82,7 +76,7 @@ class ServerTokens:
             return known.text
         async with self._slots:
             ends = self._now() + LIFETIME
-            text = await self._maker.new_token(
+            text = await self._hub.new_token(
                 server.user,
                 scopes=[f"access:servers!server={server.user}/{server.name}"],
                 lifetime=LIFETIME,

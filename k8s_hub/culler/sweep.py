@@ -12,21 +12,12 @@ Guarantees:
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from k8s_hub.culler.actions import (
-    Deleting,
-    HubClient,
-    Outcome,
-    Servers,
-    Stopping,
-    SweepStore,
-    Warn,
-    unstopped,
-)
+from k8s_hub.culler.actions import Actions, Outcome, unstopped
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
 from k8s_hub.culler.core.policy import (
     Cause,
@@ -42,8 +33,10 @@ from k8s_hub.culler.core.report import Report, SweepHistory, server_key
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import DecisionListener, UserDecisionListener, guarded
 from k8s_hub.culler.outages import BRAKED, Outages
+from k8s_hub.culler.probe import ServerProbe
+from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.throttling import STAGGER_SECONDS, Throttle, each, each_now, log_failures, retry
-from k8s_hub.hub.api import UserPage, UserState
+from k8s_hub.hub.api import HubApi, UserPage, UserState
 from k8s_hub.hub.errors import HubError, HubForbidden
 from k8s_hub.hub.listing import UserList, read_all
 from k8s_hub.hub.users import Server, User, packed
@@ -52,6 +45,9 @@ from k8s_hub.objects import timestamps
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Warn = Callable[[Decision, datetime], Awaitable[bool]]
+"""Warns a server's user that it stops at this time; returns whether that succeeded."""
 
 PAGE_SIZE = 50
 """Default number of users per page: such a page blocks the hub for less than 40 ms."""
@@ -87,13 +83,13 @@ class _Seen:
 class Sweep:
     """One sweep; ``now`` is the clock. None switches a part off; ``on_decision`` gets every decision."""
 
-    hub: HubClient
+    hub: HubApi
     options: SweepOptions
     decider: Decider
     now: Callable[[], datetime]
     _: KW_ONLY
-    store: SweepStore | None = None
-    servers: Servers | None = None  # asks servers for their activity
+    store: StateStore | None = None
+    servers: ServerProbe | None = None  # asks servers for their activity
     warn: Warn | None = None
     throttle: Throttle | None = None  # None: ``concurrency`` slots, however slow the hub is
     outages: Outages = field(default_factory=Outages)
@@ -207,7 +203,7 @@ class Sweep:
         self.history.probed([(server.user, server.name) for server in choice.probed], now)
         return choice, _failures(seen.servers, results)
 
-    async def _can_probe(self, servers: Servers) -> bool:
+    async def _can_probe(self, servers: ServerProbe) -> bool:
         try:
             await retry(servers.refresh)
         except HubError as error:
@@ -323,19 +319,11 @@ class Sweep:
         outcomes = [unstopped(decision, on_decision) for decision in decisions if not decision.verdict.culls]
         if self.options.dry_run:
             return outcomes + [unstopped(decision, on_decision) for decision in to_stop], {}
-        stopping = Stopping(
-            hub=self.hub,
-            decider=self.decider,
-            now=self.now,
-            outages=self.outages,
-            store=self.store,
-            servers=self.servers,
-            remove_named=self.options.remove_named_servers,
-        )
+        actions = self._actions
 
         async def stop(decision: Decision) -> Outcome:
             try:
-                outcome = await stopping.stop(decision)
+                outcome = await actions.stop(decision)
             except Exception:
                 on_decision(decision, Action.FAILED)
                 raise
@@ -364,11 +352,11 @@ class Sweep:
                 log.info("%s", decision.sentence())
                 on_decision(decision, Action.WOULD_DELETE)
             return Counter({Action.WOULD_DELETE: len(due)}), undecided
-        deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
+        actions = self._actions
 
         async def delete(decision: UserDecision) -> Action:
             try:
-                action = Action.DELETED if await deleting.delete(decision) else Action.KEPT
+                action = Action.DELETED if await actions.delete(decision) else Action.KEPT
             except Exception:
                 on_decision(decision, Action.FAILED)
                 raise
@@ -415,6 +403,18 @@ class Sweep:
     @property
     def _throttle(self) -> Throttle:
         return self.throttle or Throttle(self.options.concurrency)
+
+    @property
+    def _actions(self) -> Actions:
+        return Actions(
+            hub=self.hub,
+            decider=self.decider,
+            now=self.now,
+            outages=self.outages,
+            store=self.store,
+            servers=self.servers,
+            remove_named=self.options.remove_named_servers,
+        )
 
 
 def _name(decision: Decision) -> str:

@@ -34,12 +34,12 @@ from k8s_hub.culler.web.base import (
 from k8s_hub.culler.web.handlers import (
     AllServersHandler,
     ExtendHandler,
-    PageHub,
     ReleaseHandler,
     ServersHandler,
     Site,
     StopHandler,
 )
+from k8s_hub.hub.api import HubApi
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ async def serve_page(
     board: Board,
     decider: Decider,
     store: StateStore,
-    hub: PageHub,
+    hub: HubApi,
     now: Callable[[], datetime],
     health: Callable[[], Health],
     outages: Outages | None = None,

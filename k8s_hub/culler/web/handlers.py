@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
@@ -22,6 +22,7 @@ from k8s_hub.culler.event_bus import LoggedOnce
 from k8s_hub.culler.outages import Outages, as_swept
 from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.web.base import AWAY, HUB_SECONDS, PageContext, PageHandler, is_admin, render
+from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.errors import HubError, HubForbidden, HubNotFound
 from k8s_hub.hub.users import Server, User, without_stopped
 from k8s_hub.text import Message
@@ -42,16 +43,6 @@ TO_THE_LIMIT = "limit"
 """Value of ``seconds`` for an extension until the maximum runtime."""
 
 
-class PageHub(Protocol):
-    """The calls of the hub that the pages make."""
-
-    async def user(self, name: str, *, with_stopped: bool = False) -> User:
-        """As HubApi.user."""
-
-    async def stop_server(self, user: str, name: str = "") -> bool:
-        """As HubApi.stop_server."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Site(PageContext):
     """What all handlers share."""
@@ -59,7 +50,7 @@ class Site(PageContext):
     board: Board
     decider: Decider
     store: StateStore
-    hub: PageHub
+    hub: HubApi
     now: Callable[[], datetime]
     is_dry_run: bool
     outages: Outages = field(default_factory=Outages)
