@@ -19,7 +19,6 @@ from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.errors import HubForbidden, HubNotFound
 from k8s_hub.hub.users import Server, User
 
-
 log = logging.getLogger(__name__)
 
 
