@@ -114,50 +114,33 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
         servers = None
         if plan.probe is not None:
             servers = await open_probe(plan.probe, api, scopes, now, stack)
-        service = await _service(
-            plan, now, api, store, outages, servers=servers, throttle=throttle, bus=bus, stack=stack
+        warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
+        sweep = Sweep(
+            api,
+            plan.sweep_options,
+            plan.decider,
+            now,
+            store=store,
+            servers=servers,
+            warn=warn,
+            throttle=throttle,
+            outages=outages,
+            every=None if plan.once else plan.every,
+            on_decision=bus.decision,
+            on_user_decision=bus.user_decision,
+        )
+        service = CullerService(
+            sweep.look,
+            sweep.run,
+            every=plan.every,
+            now=now,
+            heartbeat=partial(heartbeat, api.version, outages, now),
+            on_sweep=bus.end_of_sweep,
         )
         if plan.once:
             return _exit_code(await service.once())
         await run_while(service, None if hub_pid is None else parent_is_gone(hub_pid))
     return 0
-
-
-async def _service(
-    plan: Plan,
-    now: Clock,
-    api: HubApi,
-    store: StateStore,
-    outages: Outages,
-    *,
-    servers: ServerProbe | None,
-    throttle: Throttle,
-    bus: EventBus,
-    stack: AsyncExitStack,
-) -> CullerService:
-    warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
-    sweep = Sweep(
-        api,
-        plan.sweep_options,
-        plan.decider,
-        now,
-        store=store,
-        servers=servers,
-        warn=warn,
-        throttle=throttle,
-        outages=outages,
-        every=None if plan.once else plan.every,
-        on_decision=bus.decision,
-        on_user_decision=bus.user_decision,
-    )
-    return CullerService(
-        sweep.look,
-        sweep.run,
-        every=plan.every,
-        now=now,
-        heartbeat=partial(heartbeat, api.version, outages, now),
-        on_sweep=bus.end_of_sweep,
-    )
 
 
 async def open_store(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only: bool) -> StateStore:
