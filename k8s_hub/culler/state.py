@@ -120,8 +120,8 @@ class StateStore:
         """Return the end of this server's extension; None: it has none now."""
         return extended_until(self._extensions(user), server, self.limits, self._now())
 
-    def quota(self, user: str, server: str = "") -> Quota:  # noqa: ARG002 - all servers share it
-        """Return the extensions that the user has left."""
+    def quota(self, user: str) -> Quota:
+        """Return the extensions that the user has left, for all servers together."""
         return quota(self._extensions(user), self.limits, self._now())
 
     def extend(self, user: str, server: str, for_: timedelta, *, by_admin: bool = False) -> datetime:

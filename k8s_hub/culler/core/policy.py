@@ -22,9 +22,7 @@ class Work:
     busy: int  # kernels that execute code now
     connections: int  # open connections to kernels: tabs
     last_execution: datetime | None  # the last message of a kernel or output of a terminal; None: unknown
-    is_partial: bool = (
-        False  # a part of the answer is missing, so the activity that the hub reports also counts
-    )
+    is_partial: bool = False  # a part of the answer is missing: the activity that the hub reports also counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +104,7 @@ class Verdict:
     culls: bool
     cause: Cause
     reason: str
-    since: datetime | None = (
-        None  # the start of the period that ends at the deadline: its last activity, or its start
-    )
+    since: datetime | None = None  # its last activity or start: the period until the deadline begins then
     deadline: datetime | None = None  # when it is due if nothing changes; None: not foreseen
 
     @property
@@ -117,18 +113,19 @@ class Verdict:
         return "stop" if self.culls else "keep"
 
     @classmethod
-    def cull(
-        cls, cause: Cause, reason: str, *, since: datetime | None = None, deadline: datetime | None = None
-    ) -> Self:
+    def cull(cls, cause: Cause, reason: str) -> Self:
         """Return a verdict to stop."""
-        return cls(culls=True, cause=cause, reason=reason, since=since, deadline=deadline)
+        return cls(culls=True, cause=cause, reason=reason)
 
     @classmethod
-    def keep(
-        cls, cause: Cause, reason: str, *, since: datetime | None = None, deadline: datetime | None = None
-    ) -> Self:
+    def keep(cls, cause: Cause, reason: str) -> Self:
         """Return a verdict to keep."""
-        return cls(culls=False, cause=cause, reason=reason, since=since, deadline=deadline)
+        return cls(culls=False, cause=cause, reason=reason)
+
+    def held_back(self, cause: Cause, why: str, until: datetime | None = None) -> Self:
+        """Return the verdict to keep what is due this time; `Decision.held_back` has the arguments."""
+        reason, deadline = f"{self.reason}, but {why}", until or self.deadline
+        return replace(self, culls=False, cause=cause, reason=reason, deadline=deadline)
 
 
 def evaluate(
@@ -201,9 +198,8 @@ def evaluate_user(user: User, limits: Limits, now: datetime) -> Verdict:
     if since is None:
         verdict = Verdict.keep(Cause.UNKNOWN, "has no known activity or start")
     elif since > now:
-        verdict = Verdict.keep(
-            Cause.UNKNOWN, f"was active in the future, {format_duration(since - now)} from now"
-        )
+        ahead = format_duration(since - now)
+        verdict = Verdict.keep(Cause.UNKNOWN, f"was active in the future, {ahead} from now")
     else:
         verdict = _by_idle_limit(now - since, limits.timeout, "was active", "was idle for")
         verdict = replace(verdict, since=since, deadline=_plus(since, limits.timeout))
@@ -218,9 +214,8 @@ def foreseen_stop(facts: Facts, limits: Limits, deadline: datetime, now: datetim
     since = active_at(facts, now) or now
     _, unused = _words(facts, since)
     reason = f"{unused} {format_duration(now - since)}"
-    return Cause.IDLE, reason if _extended_until(
-        facts, limits
-    ) is None else f"{reason}, and its extension ends"
+    is_extended = _extended_until(facts, limits) is not None
+    return Cause.IDLE, f"{reason}, and its extension ends" if is_extended else reason
 
 
 # --- The verdict, step by step ---
@@ -242,11 +237,8 @@ def _by_state(server: Server, limits: Limits) -> Verdict | None:
 
 
 def _exempt(limits: Limits) -> str:
-    return (
-        "may be exempt by a rule that the culler cannot check"
-        if limits.may_be_exempt
-        else "is exempt by a rule"
-    )
+    may_be = "may be exempt by a rule that the culler cannot check"
+    return may_be if limits.may_be_exempt else "is exempt by a rule"
 
 
 def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | None) -> Verdict:
@@ -341,11 +333,8 @@ def _warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta)
 def _extended_until(facts: Facts, limits: Limits) -> datetime | None:
     """Return the end of its extension, at most the end of its maximum runtime."""
     end = runtime_ends(facts.server.started, limits)
-    return (
-        facts.extended_until
-        if facts.extended_until is None or end is None
-        else min(facts.extended_until, end)
-    )
+    ends = [each for each in (facts.extended_until, end) if each is not None]
+    return None if facts.extended_until is None else min(ends)
 
 
 def _limit(work: Work | None, limits: Limits) -> timedelta | None:

@@ -84,9 +84,7 @@ class Offer:
     """How long a user may extend a server now; ``sentence``: the extensions left, or why there are none."""
 
     lengths: tuple[timedelta, ...] = ()
-    until: datetime | None = (
-        None  # the end of its maximum runtime, if the longest extension would exceed that
-    )
+    until: datetime | None = None  # the end of its maximum runtime, if the longest extension would exceed it
     sentence: Message = ()
 
 
@@ -333,11 +331,8 @@ def _fate(record: DecisionRecord, *, is_dry_run: bool, is_own: bool) -> tuple[st
     if record.action in _FATES:
         return _FATES[record.action], ""
     if verdict.culls:
-        return (
-            ("Would stop at the next sweep, but this is a dry run.", "")
-            if is_dry_run
-            else ("Stops at the next sweep.", "")
-        )
+        would = "Would stop at the next sweep, but this is a dry run."
+        return would if is_dry_run else "Stops at the next sweep.", ""
     if verdict.cause is Cause.PENDING:
         return _PENDING.get(record.pending or "", "It is changing."), ""
     if verdict.cause in HELD:

@@ -65,9 +65,8 @@ class Decided:
     servers: Sequence[Server]  # running, starting or stopping
     records: Mapping[str, DecisionRecord]  # by server name; without failed decisions
     stopped: Sequence[str] = ()  # names of stopped servers
-    ends: Mapping[str, LastEnd] = field(
-        default_factory=dict
-    )  # of those that ended by themselves, if the token shows it
+    #: Of those that ended by themselves, if the token shows it.
+    ends: Mapping[str, LastEnd] = field(default_factory=dict)
 
 
 class _ServerHandler(PageHandler):

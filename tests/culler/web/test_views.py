@@ -22,8 +22,8 @@ from k8s_hub.text import message_text
 HOUR = timedelta(hours=1)
 LIMITS = Limits(timeout=HOUR)
 KEEPING = ExtensionLimits(longest=8 * HOUR, per_week=5)
-SOME = Quota(left=3, longest=8 * HOUR)
-NONE = Quota(left=0, longest=8 * HOUR, again=NOW + HOUR)
+SOME = Quota(left=3)
+NONE = Quota(left=0, again=NOW + HOUR)
 
 
 async def decided(limits=LIMITS, *, work=None, **how):
