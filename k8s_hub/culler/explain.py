@@ -15,7 +15,7 @@ from k8s_hub.culler.core.decision import Action, Decision, named
 from k8s_hub.culler.core.mistakes import BadOption
 from k8s_hub.culler.core.policy import Cause, facts_of
 from k8s_hub.culler.core.report import Stop
-from k8s_hub.culler.outages import AWAY, Outages, as_swept
+from k8s_hub.culler.outages import AWAY, Outages, decide_as_swept
 from k8s_hub.culler.plan import Plan
 from k8s_hub.culler.probe import ServerProbe
 from k8s_hub.culler.state import STOPS_FOR, StateStore
@@ -116,9 +116,10 @@ class _Explaining:
         if server.is_stopped:
             return None
         work = None if self.source is None or not server.ready else await self.source.work(server)
-        now, decider = self.now(), self.plan.decider
-        decision = await decider.decide(facts_of(server, self.user, self.store, work), now)
-        return as_swept(decision, now, outages=self.outages, brakes=self.store, notice=decider.notice)
+        facts = facts_of(server, self.user, self.store, work)
+        return await decide_as_swept(
+            self.plan.decider, facts, self.now(), outages=self.outages, store=self.store
+        )
 
     def of_server(self, server: Server, decision: Decision | None, *, as_json: bool) -> Iterator[str]:
         """Yield the output about a server."""

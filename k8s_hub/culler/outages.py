@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from k8s_hub.culler.core.decision import Decision
-from k8s_hub.culler.core.policy import Cause
+from k8s_hub.culler.core.policy import Cause, Facts
+from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.state import StateStore
 from k8s_hub.hub.errors import HubError
 from k8s_hub.objects import timestamps
@@ -94,13 +95,12 @@ class Outages:
         return min(until, now + self._longest)  # a later end comes from a clock that was set back since
 
 
-def as_swept(
-    decision: Decision, now: datetime, *, outages: Outages, brakes: StateStore, notice: timedelta | None
+async def decide_as_swept(
+    decider: Decider, facts: Facts, now: datetime, *, outages: Outages, store: StateStore
 ) -> Decision:
-    """Return the decision as a sweep takes it: outages and the mass-cull guard may hold a stop back."""
-    decision = outages.held_back(decision, now, notice)
-    server = decision.facts.server
-    until = brakes.braked_until(server.user, server.name)
+    """Decide as a sweep does: outages and the mass-cull guard may hold a stop back."""
+    decision = outages.held_back(await decider.decide(facts, now), now, decider.notice)
+    until = store.braked_until(facts.server.user, facts.server.name)
     if until is None or not decision.verdict.culls:
         return decision
     return decision.held_back(Cause.MASS_CULL, BRAKED, until)
