@@ -52,7 +52,7 @@ class Site(PageContext):
     store: StateStore
     hub: HubApi
     now: Callable[[], datetime]
-    is_dry_run: bool
+    is_dry_run: bool = False
     outages: Outages = field(default_factory=Outages)
     log_once: LoggedOnce = field(default_factory=LoggedOnce)
 
