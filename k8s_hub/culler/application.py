@@ -206,23 +206,17 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
 
     def _mistakes_together(self, mistakes: Sequence[str], *, is_complete: bool) -> Sequence[str]:
         """Return what is wrong with options that are valid by themselves; ``mistakes`` are those found before."""
-        found: list[str] = []
-        if is_complete:
-            found += wrong_together(self, self.environment, invalid=self._invalid)
-        if mistakes or found:
-            found += self._mistakes_of_plan(is_complete=is_complete)
-        return found
-
-    def _mistakes_of_plan(self, *, is_complete: bool) -> Sequence[str]:
-        """Return what `plan` would refuse; if options may be missing, of the rules only."""
+        found = wrong_together(self, self.environment, invalid=self._invalid) if is_complete else []
+        if not mistakes and not found:
+            return ()  # what `plan` refuses, it tells
         try:
             if is_complete:
                 make_plan(self, self.environment)
-            else:
+            else:  # options may be missing
                 rules_of(self)
         except BadOption as error:
-            return error.sentences
-        return ()
+            found += error.sentences
+        return found
 
     def _refuse_any(self, mistakes: Sequence[str]) -> None:
         if mistakes:

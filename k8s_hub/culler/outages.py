@@ -70,10 +70,8 @@ class Outages:
                 before.last and timestamps.format_seconds(before.last),
                 self._contact.grace_until and timestamps.format_seconds(self._contact.grace_until),
             )
-            if self._store is not None:
-                self._store.grace_until = self._contact.grace_until
         if self._store is not None:
-            self._store.last_contact = now
+            self._store.save_contact(now, self._contact.grace_until)
 
     def held_back(self, decision: Decision, now: datetime, notice: timedelta | None = None) -> Decision:
         """Return the decision; during the grace period, the server does not stop before its end.

@@ -225,20 +225,16 @@ class StateStore:
         """When the hub last answered, maybe before this process started; None: not yet."""
         return self._state.last_contact
 
-    @last_contact.setter
-    def last_contact(self, at: datetime) -> None:
-        before = self._state.last_contact
-        if before is None or abs(at - before) >= CONTACT_STEP:
-            self._store_or_log(replace(self._state, last_contact=at))
-
     @property
     def grace_until(self) -> datetime | None:
         """The end of the last grace period after an outage of the hub; None: there was none."""
         return self._state.grace_until
 
-    @grace_until.setter
-    def grace_until(self, until: datetime | None) -> None:
-        self._store_or_log(replace(self._state, grace_until=until))
+    def save_contact(self, at: datetime, grace_until: datetime | None = None) -> None:
+        """Save that the hub answered, at most once in CONTACT_STEP, and the end of the last grace period at once."""
+        state, last = self._state, self._state.last_contact
+        if last is None or abs(at - last) >= CONTACT_STEP or grace_until != state.grace_until:
+            self._store_or_log(replace(state, last_contact=at, grace_until=grace_until))
 
     # --- The brake ---
 

@@ -243,7 +243,8 @@ class Sweep:
             return decision.held_back(Cause.UNPROBED, "a later sweep asks it for its activity first")
 
         results = await each(servers, decide, Throttle(self.options.concurrency))
-        return _decisions(results), _failures(map(str, servers), results)
+        decisions = [result for result in results if isinstance(result, Decision)]
+        return decisions, _failures(map(str, servers), results)
 
     # --- Hold back ---
 
@@ -283,7 +284,7 @@ class Sweep:
             if wants_notice(decision.facts, decision.verdict, decision.at, notice)
         ]
         notices = await each(due, self._warn_one, Throttle(self.options.concurrency))
-        log_failures("server", _failures(map(_name, due), notices))
+        log_failures("server", _failures((decision.subject for decision in due), notices))
         given = {
             server_key(decision): given
             for decision, given in zip(due, notices, strict=True)
@@ -334,7 +335,7 @@ class Sweep:
             to_stop, stop, self._throttle, over=self.options.spread.total_seconds(), apart=STAGGER_SECONDS
         )
         done = [result for result in results if isinstance(result, Outcome)]
-        return outcomes + done, _failures(map(_name, to_stop), results)
+        return outcomes + done, _failures((decision.subject for decision in to_stop), results)
 
     # --- Users ---
 
@@ -417,18 +418,10 @@ class Sweep:
         )
 
 
-def _name(decision: Decision) -> str:
-    return str(decision.facts.server)
-
-
 def _with_notice(decision: Decision, notice: Notice | None) -> Decision:
     if notice is None:
         return decision
     return replace(decision, facts=replace(decision.facts, notice=notice), is_warned=True)
-
-
-def _decisions(results: Iterable[Decision | Exception]) -> list[Decision]:
-    return [result for result in results if isinstance(result, Decision)]
 
 
 def _failures(of: Iterable[T], results: Iterable[object]) -> dict[T, Exception]:
