@@ -8,7 +8,7 @@ from datetime import datetime
 
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.policy import Cause, Work, facts_of
+from k8s_hub.culler.core.policy import Cause, facts_of
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import DecisionListener
 from k8s_hub.culler.outages import Outages
@@ -79,12 +79,18 @@ class Actions:
     async def _look_again_and_stop(self, decision: Decision) -> Outcome:
         """The listing is stale by now: read the user again right before the stop."""
         server = decision.facts.server
-        work = await self._work(server, decision.verdict.cause)
+        work = None
+        if (
+            self.servers is not None and decision.verdict.cause is Cause.IDLE
+        ):  # its answer can keep it running
+            work = await self.servers.work(server)
         found = await self._found(server)
         if found is None:
             return Outcome(action=Action.GONE, decision=decision)
         fresh, user = found
-        decision = await self._decide(fresh, user, work if fresh.started == server.started else None)
+        now = self.now()
+        facts = facts_of(fresh, user, self.store, work if fresh.started == server.started else None)
+        decision = self.outages.held_back(await self.decider.decide(facts, now), now, self.decider.notice)
         if not decision.verdict.culls:
             return Outcome(action=Action.KEPT, decision=decision)
         return await self._stop(decision)
@@ -94,15 +100,6 @@ class Actions:
         user = await self._user(server.user)
         fresh = None if user is None else user.server(server.name)
         return None if user is None or fresh is None else (fresh, user)
-
-    async def _work(self, server: Server, cause: Cause) -> Work | None:
-        """Ask the server what it runs, if the answer can keep it running."""
-        return await self.servers.work(server) if self.servers is not None and cause is Cause.IDLE else None
-
-    async def _decide(self, server: Server, user: User, work: Work | None) -> Decision:
-        now = self.now()
-        decision = await self.decider.decide(facts_of(server, user, self.store, work), now)
-        return self.outages.held_back(decision, now, self.decider.notice)
 
     async def _stop(self, decision: Decision) -> Outcome:
         clock = asyncio.get_running_loop().time

@@ -85,29 +85,25 @@ class CullerService:
         """Run one sweep and return its record; raise nothing."""
         clock = asyncio.get_running_loop().time
         begun, begun_at = clock(), self._now()
-        report, error = await self._result(kind)
+        report: Report | None = None
+        error: str | None = None
+        name, act = ("Sweep (stops nothing)", self._look) if kind == "look" else ("Sweep", self._sweep)
+        try:
+            report = await act()
+            log.info("%s: %s", name, report)
+        except HubError as failure:
+            error = str(failure)
+            log.error("%s: failed: %s", name, error)  # noqa: TRY400 - the message is complete
+        except Exception as failure:  # The supervisor: an error in one sweep must not end all further ones.
+            # Without the error's message, which may contain a user's name.
+            error = f"{type(failure).__name__}: an error in the culler or in a hook; see the log"
+            log.exception("%s: failed: an error in the culler or in a hook", name)
         record = SweepRecord(kind=kind, begun=begun_at, seconds=clock() - begun, report=report, error=error)
         try:
             self.on_sweep(record)
         except Exception:  # As below: a listener must not end all further sweeps.
             log.exception("sweep: a listener failed")
         return record
-
-    async def _result(self, kind: Literal["look", "sweep"]) -> tuple[Report | None, str | None]:
-        name, act = ("Sweep (stops nothing)", self._look) if kind == "look" else ("Sweep", self._sweep)
-        try:
-            report = await act()
-        except HubError as error:
-            log.error("%s: failed: %s", name, error)  # noqa: TRY400 - the message is complete
-            return None, str(error)
-        except Exception as error:  # The supervisor: an error in one sweep must not end all further ones.
-            log.exception("%s: failed: an error in the culler or in a hook", name)
-            return (
-                None,
-                f"{type(error).__name__}: an error in the culler or in a hook; see the log",
-            )  # not the error's message: that may contain a user's name
-        log.info("%s: %s", name, report)
-        return report, None
 
 
 async def parent_is_gone(parent: int) -> None:

@@ -155,10 +155,10 @@ class StateStore:
 
     def _save_extensions(self, user: str, extensions: tuple[Extension, ...]) -> None:
         now = self._now()
+        every = {**self._state.extensions, user: extensions}
+        left = {name: last for name, each in every.items() if (last := lasting(each, now))}
         try:
-            self._store(
-                replace(self._state, extensions=_lasting({**self._state.extensions, user: extensions}, now))
-            )
+            self._store(replace(self._state, extensions=left))
         except OSError as error:
             log.error("%s: an extension was not saved: %s", self._named, error)  # noqa: TRY400 - as below
             raise ExtensionRefused("The culler could not save this. Try again in a few minutes.") from None
@@ -365,13 +365,6 @@ def _beside(path: Path, ending: str) -> Path:
 
 class _OtherVersion(Exception):
     pass
-
-
-def _lasting(
-    extensions: Mapping[str, tuple[Extension, ...]], now: datetime
-) -> dict[str, tuple[Extension, ...]]:
-    left = {user: lasting(each, now) for user, each in extensions.items()}
-    return {user: each for user, each in left.items() if each}
 
 
 def _json_of(state: _State) -> dict[str, Any]:

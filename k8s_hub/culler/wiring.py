@@ -14,7 +14,7 @@ from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
 from k8s_hub.culler.core.page_settings import PageSettings
 from k8s_hub.culler.core.policy import Cause
-from k8s_hub.culler.core.report import Pulse, Report, Stop, SweepRecord
+from k8s_hub.culler.core.report import Pulse, Stop, SweepRecord
 from k8s_hub.culler.event_bus import STANDARD_OUTPUT, DecisionLog, EventBus
 from k8s_hub.culler.notifications import Warnings
 from k8s_hub.culler.outages import Outages, heartbeat
@@ -138,7 +138,8 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
             on_sweep=bus.end_of_sweep,
         )
         if plan.once:
-            return _exit_code(await service.once())
+            report = await service.once()
+            return int(report is None or bool(report.failed or report.delete_failed or report.lost))
         await run_while(service, None if hub_pid is None else parent_is_gone(hub_pid))
     return 0
 
@@ -348,7 +349,3 @@ def _scope_log(plan: Plan, bus: EventBus) -> Callable[[frozenset[str]], None]:
         bus.missing_scopes(missing)
 
     return log_scopes
-
-
-def _exit_code(report: Report | None) -> int:
-    return int(report is None or bool(report.failed or report.delete_failed or report.lost))

@@ -165,7 +165,8 @@ class Decision:
             case Cause.SPARED:
                 yield "Every sweep asks the arbiter hook again."
             case Cause.MASS_CULL:
-                at = f", at about {self._clock(verdict.deadline)}," if self._stops_later else ""
+                is_known = verdict.deadline is not None and verdict.deadline > self.at
+                at = f", at about {self._clock(verdict.deadline)}," if is_known else ""
                 yield (
                     f"The next sweep{at} stops it unless somebody uses it before then: the brake holds for one sweep only."
                 )
@@ -249,10 +250,6 @@ class Decision:
         if verdict.cause is Cause.WARNED:
             return end is not None and end <= self.at
         return end is not None and verdict.deadline == end
-
-    @property
-    def _stops_later(self) -> bool:
-        return self.verdict.deadline is not None and self.verdict.deadline > self.at
 
     @property
     def _is_busy(self) -> bool:

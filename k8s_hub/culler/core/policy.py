@@ -263,7 +263,12 @@ def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | No
     elif facts.work is not None and facts.work.busy and (limit is None or idle < limit):
         verdict = Verdict.keep(Cause.BUSY, f"{_busy(facts.work)}, without output for {format_duration(idle)}")
     elif opinion is not None:
-        return replace(_by_opinion(opinion=opinion), since=since)  # only the hook knows the deadline
+        by_hook = (
+            Verdict.cull(Cause.IDLE, "is idle according to the arbiter hook")
+            if opinion
+            else Verdict.keep(Cause.SPARED, "is not idle according to the arbiter hook")
+        )
+        return replace(by_hook, since=since)  # only the hook knows the deadline
     else:
         verdict = _by_idle_limit(idle, limits.timeout, used, unused)
     return replace(verdict, since=since, deadline=deadline)
@@ -273,12 +278,6 @@ def _by_idle_limit(idle: timedelta, limit: timedelta, used: str, unused: str) ->
     if idle >= limit:
         return Verdict.cull(Cause.IDLE, f"{unused} {format_duration(idle)}")
     return Verdict.keep(Cause.IN_USE, f"{used} {format_duration(idle)} ago")
-
-
-def _by_opinion(*, opinion: bool) -> Verdict:
-    if opinion:
-        return Verdict.cull(Cause.IDLE, "is idle according to the arbiter hook")
-    return Verdict.keep(Cause.SPARED, "is not idle according to the arbiter hook")
 
 
 def _by_age(

@@ -139,7 +139,9 @@ def row(record: DecisionRecord, *, is_dry_run: bool = False, is_own: bool = True
     """Return what the pages show about a server; is_own: to its own user."""
     fate, condition = _fate(record, is_dry_run=is_dry_run, is_own=is_own)
     is_exempt = record.verdict.cause is Cause.EXEMPT
-    limit = f"{format_duration(record.matched.limits.timeout)}, {_origin(record.matched.name)}"
+    rule = record.matched.name
+    origin = "the default limit" if rule is None else f"by the rule {printable(rule)}"
+    limit = f"{format_duration(record.matched.limits.timeout)}, {origin}"
     return Row(
         record=record,
         state=state_of(record),
@@ -385,10 +387,6 @@ def _unless(record: DecisionRecord, *, is_own: bool) -> str:
         run = "you run something" if is_own else "somebody runs something"
         return f"unless {run} before then. An open tab does not count."
     return f"unless {'you use it' if is_own else 'somebody uses it'} before then."
-
-
-def _origin(rule: str | None) -> str:
-    return "the default limit" if rule is None else f"by the rule {printable(rule)}"
 
 
 def _source(work: Work | None) -> str:
