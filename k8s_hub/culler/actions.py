@@ -126,7 +126,8 @@ class Actions:
 
     async def _look_again_and_delete(self, user: User) -> bool:
         fresh = await self._user(user.name)
-        if fresh is None or fresh.servers != ():
+        is_grace = self.outages.grace_until(self.now()) is not None
+        if fresh is None or fresh.servers != () or is_grace:
             return False
         # The culler's stop counts as the user's activity, so decide again only if the user had no server.
         if not user.servers and not self.decider.decide_user(fresh, self.now()).verdict.culls:

@@ -257,3 +257,22 @@ async def test_users_are_not_deleted_either():
     assert (await sweep.run()).deleted == 0
     clock[0] = NOW + INTERVAL
     assert (await sweep.run()).deleted == 1
+
+
+async def test_an_outage_while_users_are_deleted_keeps_the_others():
+    clock = [NOW]
+
+    def falls_silent(call):
+        if call == "delete u0":
+            clock[0] += 10 * MINUTE
+
+    hub = InMemoryHub(user("u0"), user("u1"), trouble=falls_silent)
+    sweep = Sweep(
+        hub,
+        SweepOptions(cull_users=True, concurrency=1),
+        Decider(limits=Limits(timeout=MINUTE)),
+        lambda: clock[0],
+        outages=Outages(INTERVAL),
+    )
+    assert (await sweep.run()).deleted == 1
+    assert list(hub.users) == ["u1"]
