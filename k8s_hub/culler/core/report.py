@@ -76,6 +76,16 @@ class SweepRecord:
     report: Report | None  # None: the sweep failed
     error: str | None  # None: the sweep succeeded; names no user
 
+    @property
+    def took(self) -> str:
+        """Its duration, as the page shows it."""
+        return format_seconds(self.seconds)
+
+    @property
+    def outcome(self) -> str:
+        """Its counts, as the page shows them; empty if it failed."""
+        return "" if self.report is None else self.report.counts()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:

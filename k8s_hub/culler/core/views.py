@@ -10,7 +10,7 @@ from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import HELD, Action, DecisionRecord
 from k8s_hub.culler.core.extensions import ExtensionLimits, Quota, can_extend, used_up
 from k8s_hub.culler.core.policy import Cause, Work
-from k8s_hub.culler.core.report import Stop, SweepRecord, format_seconds
+from k8s_hub.culler.core.report import Stop, SweepRecord
 from k8s_hub.culler.core.rules import MatchedRule
 from k8s_hub.text import Message, counted, format_duration, printable
 
@@ -86,17 +86,6 @@ class Offer:
     lengths: tuple[timedelta, ...] = ()
     until: datetime | None = None  # the end of its maximum runtime, if the longest extension would exceed it
     sentence: Message = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepRow:
-    """One row in the list of sweeps."""
-
-    begun: datetime
-    kind: str
-    took: str
-    error: str | None  # None: it succeeded
-    outcome: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,15 +256,9 @@ def stops_with(stops: Sequence[Stop], text: str) -> list[Stop]:
     return [stop for stop in stops if part in f"{stop.user}/{stop.server}".casefold()][:STOPS]
 
 
-def sweeps(records: Sequence[SweepRecord]) -> list[SweepRow]:
+def sweeps(records: Sequence[SweepRecord]) -> list[SweepRecord]:
     """Return the sweeps that did something or failed, the newest first."""
-    rows = (_sweep(record) for record in reversed(records) if not _is_empty(record))
-    return list(islice(rows, SWEEPS))
-
-
-def last_sweep(records: Sequence[SweepRecord]) -> SweepRow | None:
-    """Return the newest sweep, or None."""
-    return _sweep(records[-1]) if records else None
+    return list(islice((record for record in reversed(records) if not _is_empty(record)), SWEEPS))
 
 
 def _is_empty(record: SweepRecord) -> bool:
@@ -287,16 +270,6 @@ def _is_empty(record: SweepRecord) -> bool:
             *(report.held_by_guard, report.held_by_grace, report.warned, report.deleted, report.delete_failed, report.lost),
         )
     )  # fmt: skip
-
-
-def _sweep(record: SweepRecord) -> SweepRow:
-    return SweepRow(
-        begun=record.begun,
-        kind=record.kind,
-        took=format_seconds(record.seconds),
-        error=None if record.error is None else printable(record.error),
-        outcome="" if record.report is None else record.report.counts(),
-    )
 
 
 def banners(

@@ -315,7 +315,7 @@ class AllServersHandler(_ServerHandler):
             filter=wanted,
             query=query,
             sweeps=views.sweeps(site.board.sweeps),
-            last_sweep=views.last_sweep(site.board.sweeps),
+            last_sweep=site.board.sweeps[-1] if site.board.sweeps else None,
             now=site.now(),
             here=f"{site.settings.prefix}all?{query(listing.page)}",
             xsrf=self.token,
