@@ -208,15 +208,19 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
         """Return what is wrong with options that are valid by themselves; ``mistakes`` are those found before."""
         found = wrong_together(self, self.environment, invalid=self._invalid) if is_complete else []
         if not mistakes and not found:
-            return ()  # what `plan` refuses, it tells
+            return ()  # `plan` refuses the rest
+        return [*found, *self._mistakes_of_plan(is_complete=is_complete)]
+
+    def _mistakes_of_plan(self, *, is_complete: bool) -> Sequence[str]:
+        """Return what `plan` would refuse; if options may be missing, of the rules only."""
         try:
             if is_complete:
                 make_plan(self, self.environment)
-            else:  # options may be missing
+            else:
                 rules_of(self)
         except BadOption as error:
-            found += error.sentences
-        return found
+            return error.sentences
+        return ()
 
     def _refuse_any(self, mistakes: Sequence[str]) -> None:
         if mistakes:
