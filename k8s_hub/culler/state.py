@@ -300,14 +300,16 @@ class StateStore:
         except OSError as error:
             raise BadStateFile(f"{self._named} cannot be read: {error.strerror}") from None
         try:
-            return _state_of(json.loads(content))
-        except _OtherVersion as error:
-            raise BadStateFile(
-                f"{self._named} has version {error}; this culler reads version {VERSION}: use another file"
-            ) from None
+            raw = json.loads(content)
+            version = raw["version"]
+            if version == VERSION:
+                return _state_of(raw)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             self._set_aside(path, error)
             return _State()
+        raise BadStateFile(
+            f"{self._named} has version {version!r}; this culler reads version {VERSION}: use another file"
+        )
 
     def _set_aside(self, path: Path, error: Exception) -> None:
         if self._is_read_only:
@@ -363,10 +365,6 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f".{path.name}.{ending}")
 
 
-class _OtherVersion(Exception):
-    pass
-
-
 def _json_of(state: _State) -> dict[str, Any]:
     return {
         "version": VERSION,
@@ -398,8 +396,6 @@ def _json_of(state: _State) -> dict[str, Any]:
 
 def _state_of(raw: Any) -> _State:
     """Read the content of the file; invalid content raises whatever Python raises."""
-    if raw["version"] != VERSION:
-        raise _OtherVersion(repr(raw["version"]))
     contact, grace = raw["last_contact"], raw.get("grace_until")
     return _State(
         last_contact=None if contact is None else timestamps.parse(contact),

@@ -150,7 +150,7 @@ def evaluate(
     )
     if notice is None or not verdict.culls:
         return verdict
-    return _unless_warned(verdict, _warned_at(facts, verdict, now, notice), now, notice)
+    return _unless_warned(verdict, warned_at(facts, verdict, now, notice), now, notice)
 
 
 def active_at(facts: Facts, now: datetime) -> datetime | None:
@@ -180,12 +180,7 @@ def wants_notice(facts: Facts, verdict: Verdict, now: datetime, notice: timedelt
         return False
     if verdict.deadline - now > notice:
         return False
-    return _warned_at(facts, verdict, now, notice) is None
-
-
-def is_warned(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> bool:
-    """Return whether the server's user was warned of the stop at the verdict's deadline."""
-    return _warned_at(facts, verdict, now, notice) is not None
+    return warned_at(facts, verdict, now, notice) is None
 
 
 def evaluate_user(user: User, limits: Limits, now: datetime) -> Verdict:
@@ -297,11 +292,11 @@ def _by_age(
     return replace(verdict, culls=True, cause=Cause.OLD, reason=reason)
 
 
-def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, notice: timedelta) -> Verdict:
-    if warned_at is None:
+def _unless_warned(verdict: Verdict, given_at: datetime | None, now: datetime, notice: timedelta) -> Verdict:
+    if given_at is None:
         wait = "but the culler sends a warning first"
-    elif now - warned_at < notice:
-        wait = f"but the culler sent a warning only {format_duration(now - warned_at)} ago"
+    elif now - given_at < notice:
+        wait = f"but the culler sent a warning only {format_duration(now - given_at)} ago"
     else:
         return verdict
     return replace(
@@ -309,11 +304,11 @@ def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, 
         culls=False,
         cause=Cause.WARNED,
         reason=f"{verdict.reason}, {wait}",
-        deadline=_plus(warned_at or now, notice),
+        deadline=_plus(given_at or now, notice),
     )
 
 
-def _warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> datetime | None:
+def warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> datetime | None:
     """Return the time of the warning about this stop, or None.
 
     Activity after a warning makes it void. So does an extension that postpones the stop, since the warning was too
