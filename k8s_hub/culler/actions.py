@@ -2,67 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
-from k8s_hub.culler.core.policy import Cause, HoldStore, Notice, Work, facts_of
+from k8s_hub.culler.core.policy import Cause, facts_of
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import DecisionListener
 from k8s_hub.culler.outages import Outages
+from k8s_hub.culler.probe import ServerProbe
+from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.throttling import retry
-from k8s_hub.hub.api import UserPage, UserState
+from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.errors import HubForbidden, HubNotFound
-from k8s_hub.hub.users import Server, ServerKey, User
-
-
-class HubClient(Protocol):
-    """The calls of the hub that a sweep makes."""
-
-    async def page(self, *, offset: int, limit: int, state: UserState) -> UserPage:
-        """As HubApi.page."""
-
-    async def user(self, name: str) -> User:
-        """As HubApi.user."""
-
-    async def stop_server(self, user: str, name: str, *, remove: bool) -> bool:
-        """As HubApi.stop_server."""
-
-    async def delete_user(self, name: str) -> None:
-        """As HubApi.delete_user."""
-
-
-class Servers(Protocol):
-    """Single-user servers that report their own activity."""
-
-    per_sweep: int  # the limit of servers to ask in one sweep
-
-    async def refresh(self) -> None:
-        """Begin a sweep; raise HubError if the scopes of the token are not known."""
-
-    async def work(self, server: Server) -> Work | None:
-        """Return what a server runs, or None without a valid answer."""
-
-
-class SweepStore(HoldStore, Protocol):
-    """Stores extensions and warnings."""
-
-    def save_notice(self, user: str, server: str, notice: Notice) -> None:
-        """Save a warning."""
-
-    def forget_all_but(self, keys: Collection[ServerKey]) -> None:
-        """Forget the warnings about all other servers."""
-
-
-class Warn(Protocol):
-    """Warns the user of a server before its stop."""
-
-    async def __call__(self, decision: Decision, stop_at: datetime) -> bool:
-        """Warn that the server stops at ``stop_at``; return whether the user was warned."""
-
+from k8s_hub.hub.users import Server, User
 
 log = logging.getLogger(__name__)
 
@@ -95,16 +50,18 @@ def hidden_from(refusal: HubNotFound, what: str, scope: str) -> HubForbidden:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stopping:
-    """Stops one server at a time."""
+class Actions:
+    """Stops one server, or deletes one user, at a time."""
 
-    hub: HubClient
+    hub: HubApi
     decider: Decider
     now: Callable[[], datetime]
     outages: Outages
-    store: SweepStore | None
-    servers: Servers | None
+    store: StateStore | None
+    servers: ServerProbe | None
     remove_named: bool  # also remove named servers from the hub
+
+    # --- Servers ---
 
     async def stop(self, decision: Decision) -> Outcome:
         """Decide once more, and stop the server if it is still due; raise HubError if that fails."""
@@ -122,34 +79,27 @@ class Stopping:
     async def _look_again_and_stop(self, decision: Decision) -> Outcome:
         """The listing is stale by now: read the user again right before the stop."""
         server = decision.facts.server
-        work = await self._work(server, decision.verdict.cause)
+        work = None
+        if (
+            self.servers is not None and decision.verdict.cause is Cause.IDLE
+        ):  # its answer can keep it running
+            work = await self.servers.work(server)
         found = await self._found(server)
         if found is None:
             return Outcome(action=Action.GONE, decision=decision)
         fresh, user = found
-        decision = await self._decide(fresh, user, work if fresh.started == server.started else None)
+        now = self.now()
+        facts = facts_of(fresh, user, self.store, work if fresh.started == server.started else None)
+        decision = self.outages.held_back(await self.decider.decide(facts, now), now, self.decider.notice)
         if not decision.verdict.culls:
             return Outcome(action=Action.KEPT, decision=decision)
         return await self._stop(decision)
 
     async def _found(self, server: Server) -> tuple[Server, User] | None:
         """Read the server and its user from the hub; None: the server is gone."""
-        try:
-            user = await self.hub.user(server.user)
-        except HubNotFound:
-            return None
-        self.outages.answered(self.now())
-        fresh = user.server(server.name)
-        return None if fresh is None else (fresh, user)
-
-    async def _work(self, server: Server, cause: Cause) -> Work | None:
-        """Ask the server what it runs, if the answer can keep it running."""
-        return await self.servers.work(server) if self.servers is not None and cause is Cause.IDLE else None
-
-    async def _decide(self, server: Server, user: User, work: Work | None) -> Decision:
-        now = self.now()
-        decision = await self.decider.decide(facts_of(server, user, self.store, work), now)
-        return self.outages.held_back(decision, now, self.decider.notice)
+        user = await self._user(server.user)
+        fresh = None if user is None else user.server(server.name)
+        return None if user is None or fresh is None else (fresh, user)
 
     async def _stop(self, decision: Decision) -> Outcome:
         clock = asyncio.get_running_loop().time
@@ -165,14 +115,7 @@ class Stopping:
         action = Action.STOPPED if is_gone else Action.STOPPING
         return Outcome(action=action, decision=decision, seconds=clock() - begun)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deleting:
-    """Deletes one user at a time."""
-
-    hub: HubClient
-    decider: Decider
-    now: Callable[[], datetime]
+    # --- Users ---
 
     async def delete(self, decision: UserDecision) -> bool:
         """Decide once more, and delete the user if still due; return whether it was deleted. Raise HubError if that fails."""
@@ -182,8 +125,9 @@ class Deleting:
         return is_deleted
 
     async def _look_again_and_delete(self, user: User) -> bool:
-        fresh = await self._found(user)
-        if fresh is None or fresh.servers != ():
+        fresh = await self._user(user.name)
+        is_grace = self.outages.grace_until(self.now()) is not None
+        if fresh is None or fresh.servers != () or is_grace:
             return False
         # The culler's stop counts as the user's activity, so decide again only if the user had no server.
         if not user.servers and not self.decider.decide_user(fresh, self.now()).verdict.culls:
@@ -191,13 +135,16 @@ class Deleting:
         try:
             await self.hub.delete_user(user.name)
         except HubNotFound as refusal:
-            if await self._found(user) is None:
+            if await self._user(user.name) is None:
                 return False
             raise hidden_from(refusal, f"user {user.name}", needs.DELETE_USERS) from refusal
         return True
 
-    async def _found(self, user: User) -> User | None:
+    async def _user(self, name: str) -> User | None:
+        """Read a user from the hub; None: the user is gone."""
         try:
-            return await self.hub.user(user.name)
+            user = await self.hub.user(name)
         except HubNotFound:
             return None
+        self.outages.answered(self.now())
+        return user

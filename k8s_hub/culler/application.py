@@ -69,10 +69,14 @@ class BadOptions(SystemExit):
 
 
 class LineFormatter(LevelFormatter):
-    """Keeps each message in one line, whatever names it quotes; a traceback keeps its own lines."""
+    """Keeps each message in one line, whatever names it quotes; a traceback keeps its own lines.
+
+    A ``log_format`` of idle-culler may name tornado's fields ``color`` and ``end_color``; they are empty.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line."""
+        vars(record).update(color="", end_color="")
         return printable(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
@@ -202,12 +206,10 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
 
     def _mistakes_together(self, mistakes: Sequence[str], *, is_complete: bool) -> Sequence[str]:
         """Return what is wrong with options that are valid by themselves; ``mistakes`` are those found before."""
-        found: list[str] = []
-        if is_complete:
-            found += wrong_together(self, self.environment, invalid=self._invalid)
-        if mistakes or found:
-            found += self._mistakes_of_plan(is_complete=is_complete)
-        return found
+        found = wrong_together(self, self.environment, invalid=self._invalid) if is_complete else []
+        if not mistakes and not found:
+            return ()  # `plan` refuses the rest
+        return [*found, *self._mistakes_of_plan(is_complete=is_complete)]
 
     def _mistakes_of_plan(self, *, is_complete: bool) -> Sequence[str]:
         """Return what `plan` would refuse; if options may be missing, of the rules only."""

@@ -15,7 +15,7 @@ from k8s_hub.culler.core.policy import (
     active_at,
     evaluate,
     evaluate_user,
-    is_warned,
+    warned_at,
 )
 from k8s_hub.culler.core.rules import Limits, MatchedRule, Rules
 from k8s_hub.hub.users import User, unpacked
@@ -63,8 +63,8 @@ class Decider:
         verdict = evaluate(facts, matched.limits, now, opinion=opinion, notice=self.notice)
         if verdict.cause in _ENDED_BY_TIME:
             verdict = self._foreseen(verdict, facts, matched, opinion)
-        warned = self.notice is not None and is_warned(facts, verdict, now, self.notice)
-        return Decision(facts=facts, matched=matched, verdict=verdict, at=now, is_warned=warned)
+        warned = None if self.notice is None else warned_at(facts, verdict, now, self.notice)
+        return Decision(facts=facts, matched=matched, verdict=verdict, at=now, is_warned=warned is not None)
 
     def decide_user(self, user: User, now: datetime) -> UserDecision:
         """Decide about one user without servers."""

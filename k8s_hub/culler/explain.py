@@ -11,11 +11,11 @@ from typing import Any, Self
 from traitlets import Bool
 
 from k8s_hub.culler.application import IdleCuller
-from k8s_hub.culler.core.decision import Action, Decision, UserDecision, named
+from k8s_hub.culler.core.decision import Action, Decision, named
 from k8s_hub.culler.core.mistakes import BadOption
 from k8s_hub.culler.core.policy import Cause, facts_of
 from k8s_hub.culler.core.report import Stop
-from k8s_hub.culler.outages import AWAY, Outages, as_swept
+from k8s_hub.culler.outages import AWAY, Outages, decide_as_swept
 from k8s_hub.culler.plan import Plan
 from k8s_hub.culler.probe import ServerProbe
 from k8s_hub.culler.state import STOPS_FOR, StateStore
@@ -116,9 +116,10 @@ class _Explaining:
         if server.is_stopped:
             return None
         work = None if self.source is None or not server.ready else await self.source.work(server)
-        now, decider = self.now(), self.plan.decider
-        decision = await decider.decide(facts_of(server, self.user, self.store, work), now)
-        return as_swept(decision, now, outages=self.outages, brakes=self.store, notice=decider.notice)
+        facts = facts_of(server, self.user, self.store, work)
+        return await decide_as_swept(
+            self.plan.decider, facts, self.now(), outages=self.outages, store=self.store
+        )
 
     def of_server(self, server: Server, decision: Decision | None, *, as_json: bool) -> Iterator[str]:
         """Yield the output about a server."""
@@ -128,16 +129,21 @@ class _Explaining:
                 yield _stopped_line(server, stop, self.now)
             else:
                 yield from _stopped_text(server, stop, has_stops=self.plan.state_file is not None)
-        elif as_json:
-            changes = list(self._changes(decision))
-            yield json.dumps({**decision.as_json(_action(decision)), "changes": changes})
-        else:
-            yield from _text(decision, list(self._changes(decision)))
-
-    def _changes(self, decision: Decision) -> Iterator[str]:
-        yield from decision.changes()
+            return
+        facts = decision.as_json(Action.WOULD_STOP if decision.verdict.culls else Action.KEPT)
+        changes = list(decision.changes())
         if decision.verdict.culls and self.plan.state_file is None:
-            yield "After an outage of the hub, or by its brake, the culler may hold the stop back: only a state_file shows this here."
+            changes.append(
+                "After an outage of the hub, or by its brake, the culler may hold the stop back: only a state_file shows this here."
+            )
+        if as_json:
+            yield json.dumps({**facts, "changes": changes})
+            return
+        yield decision.sentence()
+        for key, label in _SHOWN:
+            if (value := facts[key]) is not None:
+                yield f"  {label + ':':<28}{_shown(key, value)}"
+        yield from _listed(changes)
 
     def of_user(self, is_kept_by: Sequence[Server], *, as_json: bool) -> Iterator[str]:
         """Yield the output about the user; while these servers run, the culler does not delete the user."""
@@ -145,10 +151,19 @@ class _Explaining:
         decision, until = self.plan.decider.decide_user(self.user, now), self.outages.grace_until(now)
         if until is not None and decision.verdict.culls:
             decision = decision.held_back(Cause.OUTAGE_GRACE, AWAY, until)
+        kept = ["The culler deletes no user with a running server."] if is_kept_by else []
+        changes = [*kept, *decision.changes()]
         if as_json:
-            yield _user_line(decision, is_kept_by)
-        else:
-            yield from _user_text(decision, is_kept_by)
+            action = Action.WOULD_DELETE if decision.verdict.culls and not is_kept_by else Action.KEPT
+            yield json.dumps({**decision.as_json(action), "changes": changes})
+            return
+        running = ", ".join(map(str, is_kept_by))
+        yield (
+            f"{decision.subject}: kept: has running servers ({running})"
+            if is_kept_by
+            else decision.sentence()
+        )
+        yield from _listed(changes)
 
 
 async def _explained(
@@ -204,17 +219,17 @@ def _chosen(user: User, name: str | None) -> Sequence[Server]:
 
 def _stopped_line(server: Server, stop: Stop | None, now: Clock) -> str:
     reason = "is stopped" if _was_started(server) else "was never started"
-    stopped = {"user": server.user, "server": server.name, "verdict": None, "reason": reason}
-    by_us = (
-        {}
-        if stop is None
-        else {
-            "stopped_at": timestamps.format_seconds(stop.at),
-            "stopped_because": stop.reason,
-            "rule": stop.rule,
-        }
-    )
-    return json.dumps({"time": now().isoformat(), **stopped, **by_us})
+    line = {
+        "time": now().isoformat(),
+        "user": server.user,
+        "server": server.name,
+        "verdict": None,
+        "reason": reason,
+    }
+    if stop is not None:
+        at = timestamps.format_seconds(stop.at)
+        line |= {"stopped_at": at, "stopped_because": stop.reason, "rule": stop.rule}
+    return json.dumps(line)
 
 
 def _stopped_text(server: Server, stop: Stop | None, *, has_stops: bool) -> Iterator[str]:
@@ -238,32 +253,6 @@ def _was_started(server: Server) -> bool:
     return server.started is not None or server.last_activity is not None
 
 
-def _user_line(decision: UserDecision, is_kept_by: Sequence[Server]) -> str:
-    """Return one line of JSON about a user; while these servers run, the culler does not delete the user."""
-    action = Action.WOULD_DELETE if decision.verdict.culls and not is_kept_by else Action.KEPT
-    changes = list(_user_changes(decision, is_kept_by))
-    return json.dumps({**decision.as_json(action), "changes": changes})
-
-
-def _user_text(decision: UserDecision, is_kept_by: Sequence[Server]) -> Iterator[str]:
-    running = ", ".join(map(str, is_kept_by))
-    yield f"{decision.subject}: kept: has running servers ({running})" if is_kept_by else decision.sentence()
-    changes = list(_user_changes(decision, is_kept_by))
-    if changes:
-        yield "What would change it:"
-        yield from (f"  - {change}" for change in changes)
-
-
-def _user_changes(decision: UserDecision, is_kept_by: Sequence[Server]) -> Iterator[str]:
-    if is_kept_by:
-        yield "The culler deletes no user with a running server."
-    yield from decision.changes()
-
-
-def _action(decision: Decision) -> Action:
-    return Action.WOULD_STOP if decision.verdict.culls else Action.KEPT
-
-
 _SHOWN = (
     ("rule", "rule"),
     ("started", "started"),
@@ -281,12 +270,7 @@ _SHOWN = (
 _TIMES = frozenset({"started", "last_activity", "last_execution", "kept_until", "warned_at", "due"})
 
 
-def _text(decision: Decision, changes: Sequence[str]) -> Iterator[str]:
-    yield decision.sentence()
-    facts = decision.as_json(_action(decision))
-    for key, label in _SHOWN:
-        if (value := facts[key]) is not None:
-            yield f"  {label + ':':<28}{_shown(key, value)}"
+def _listed(changes: Sequence[str]) -> Iterator[str]:
     if changes:
         yield "What would change it:"
         yield from (f"  - {change}" for change in changes)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -145,25 +146,14 @@ async def _call(hook: Hook, said: dict[str, Any]) -> str | None:
 
 async def _in_a_thread(call: Callable[[], object]) -> object:
     """Call it in a daemon thread: a call that never returns must not block the exit."""
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[object] = loop.create_future()
-
-    def deliver(answer: object, error: BaseException | None) -> None:
-        if result.done():  # after WARNING_SECONDS
-            return
-        if error is None:
-            result.set_result(answer)
-        else:
-            result.set_exception(error)
+    result: Future[object] = Future()
+    result.set_running_or_notify_cancel()  # it cannot be cancelled from now on
 
     def run() -> None:
-        answer, problem = None, None
         try:
-            answer = call()
+            result.set_result(call())
         except Exception as error:  # noqa: BLE001 - as above
-            problem = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(deliver, answer, problem)
+            result.set_exception(error)
 
     threading.Thread(target=run, name="warn_hook", daemon=True).start()
-    return await result
+    return await asyncio.wrap_future(result)

@@ -8,10 +8,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from k8s_hub.culler.core.decision import Decision
-from k8s_hub.culler.core.policy import Cause
+from k8s_hub.culler.core.policy import Cause, Facts
+from k8s_hub.culler.decider import Decider
+from k8s_hub.culler.state import StateStore
 from k8s_hub.hub.errors import HubError
 from k8s_hub.objects import timestamps
 
@@ -47,42 +48,15 @@ class Contact:
         return Contact(last=now, grace_until=now + longest)
 
 
-class ContactStore(Protocol):
-    """Remembers the contact across restarts of this process, and for other processes."""
-
-    @property
-    def last_contact(self) -> datetime | None:
-        """When the hub last answered; None: not yet."""
-
-    @last_contact.setter
-    def last_contact(self, at: datetime) -> None:
-        """Save the time of an answer."""
-
-    @property
-    def grace_until(self) -> datetime | None:
-        """The end of the last grace period; None: there was none."""
-
-    @grace_until.setter
-    def grace_until(self, until: datetime | None) -> None:
-        """Save it."""
-
-
-class BrakeStore(Protocol):
-    """Remembers which servers the mass-cull guard holds back."""
-
-    def braked_until(self, user: str, server: str) -> datetime | None:
-        """Return when the next sweep stops a server that the guard holds back now; None: it does not."""
-
-
 class Outages:
     """Owns the contact with the hub; ``store`` has the contact before this process started.
 
     longest: the activity interval. Longer silence is an outage, if it also exceeds `SHORTEST`; None: no outages.
     """
 
-    def __init__(self, longest: timedelta | None = None, store: ContactStore | None = None) -> None:
+    def __init__(self, longest: timedelta | None = None, store: StateStore | None = None) -> None:
         self._longest = None if longest is None else max(longest, SHORTEST)
-        self._store_of_contact = store
+        self._store = store
         self._contact = (
             Contact() if store is None else Contact(last=store.last_contact, grace_until=store.grace_until)
         )
@@ -96,10 +70,8 @@ class Outages:
                 before.last and timestamps.format_seconds(before.last),
                 self._contact.grace_until and timestamps.format_seconds(self._contact.grace_until),
             )
-            if self._store_of_contact is not None:
-                self._store_of_contact.grace_until = self._contact.grace_until
-        if self._store_of_contact is not None:
-            self._store_of_contact.last_contact = now
+        if self._store is not None:
+            self._store.save_contact(now, self._contact.grace_until)
 
     def held_back(self, decision: Decision, now: datetime, notice: timedelta | None = None) -> Decision:
         """Return the decision; during the grace period, the server does not stop before its end.
@@ -121,13 +93,12 @@ class Outages:
         return min(until, now + self._longest)  # a later end comes from a clock that was set back since
 
 
-def as_swept(
-    decision: Decision, now: datetime, *, outages: Outages, brakes: BrakeStore, notice: timedelta | None
+async def decide_as_swept(
+    decider: Decider, facts: Facts, now: datetime, *, outages: Outages, store: StateStore
 ) -> Decision:
-    """Return the decision as a sweep takes it: outages and the mass-cull guard may hold a stop back."""
-    decision = outages.held_back(decision, now, notice)
-    server = decision.facts.server
-    until = brakes.braked_until(server.user, server.name)
+    """Decide as a sweep does: outages and the mass-cull guard may hold a stop back."""
+    decision = outages.held_back(await decider.decide(facts, now), now, decider.notice)
+    until = store.braked_until(facts.server.user, facts.server.name)
     if until is None or not decision.verdict.culls:
         return decision
     return decision.held_back(Cause.MASS_CULL, BRAKED, until)

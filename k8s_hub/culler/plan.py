@@ -62,7 +62,9 @@ def make_plan(options: CullerOptions, environment: Mapping[str, str]) -> Plan:
         lambda: decider_of(options),
         lambda: _hub(options, token),
         lambda: _probe(options, token) if options.ask_servers else None,
-        lambda: _page(options, token) if has_page(os.environ) else None,
+        lambda: (
+            PageSettings.of(os.environ, api_url=options.url, token=token) if has_page(os.environ) else None
+        ),
     )
     interval = timedelta(seconds=options.cull_every or max(1, options.timeout // 2))
     return Plan(
@@ -273,10 +275,6 @@ def _probe(options: CullerOptions, token: str) -> ProbeSettings:
     )
 
 
-def _page(options: CullerOptions, token: str) -> PageSettings:
-    return PageSettings.of(os.environ, api_url=options.url, token=token)
-
-
 # --- Options that are valid one by one, but wrong together ---
 
 
@@ -285,7 +283,7 @@ def wrong_together(
 ) -> list[str]:
     """Return the mistakes. invalid: options whose value was refused: no mistake is about their defaults."""
     token = environment.get(TOKEN, "").strip()
-    found = (*_set_twice(options), *_wrong_alone(options), *_wrong_warnings(options, token))
+    found = (*_wrong_pairs(options), *_wrong_warnings(options, token))
     return [
         *_with_null_characters(options),
         *(mistake for names, mistake in found if set(names).isdisjoint(invalid)),
@@ -300,8 +298,8 @@ def _with_null_characters(options: CullerOptions) -> Iterator[str]:
             yield f"{name} {quoted(value)} has a null character"
 
 
-def _set_twice(options: CullerOptions) -> Iterator[tuple[Sequence[str], str]]:
-    """Yield options that are wrong together, and the mistake; so do the next functions."""
+def _wrong_pairs(options: CullerOptions) -> Iterator[tuple[Sequence[str], str]]:
+    """Yield options that are wrong together or for another's sake, and the mistake; so does the next function."""
     for name, given in (("rules", options.rules), ("user_rules", options.user_rules)):
         if given and options.rules_file:
             yield (
@@ -310,9 +308,6 @@ def _set_twice(options: CullerOptions) -> Iterator[tuple[Sequence[str], str]]:
             )
     if options.warn_url and options.warn_hook is not None:
         yield ("warn_url", "warn_hook"), "warn_url and warn_hook are both set: set only one of them"
-
-
-def _wrong_alone(options: CullerOptions) -> Iterator[tuple[Sequence[str], str]]:
     if options.warn_url and not is_http_url(options.warn_url):
         # Without the value, which may be a secret.
         yield ("warn_url",), "warn_url must be a URL such as https://example.org/warnings"

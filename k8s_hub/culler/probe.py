@@ -19,7 +19,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -27,6 +27,7 @@ from yarl import URL
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.policy import Work
 from k8s_hub.culler.core.probing import Addresses, Answer, Template
+from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import bounded
 from k8s_hub.hub.errors import HubError
 from k8s_hub.hub.users import Server, ServerKey
@@ -52,44 +53,32 @@ AT_ONCE = 2
 """Tokens to request at the same time: each blocks the hub for 7 ms."""
 
 
-class TokenMaker(Protocol):
-    """Makes tokens: `HubApi`, if it has the scope ``tokens``."""
-
-    async def new_token(self, user: str, *, scopes: list[str], lifetime: timedelta, note: str) -> str:
-        """As HubApi.new_token."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Token:
-    text: str
-    ends: datetime
-
-
 class ServerTokens:
-    """Owns the tokens for servers that the culler asked within the last hour."""
+    """Owns the tokens for servers that the culler asked within the last hour; the hub makes them."""
 
-    def __init__(self, maker: TokenMaker, now: Callable[[], datetime]) -> None:
-        self._maker = maker
+    def __init__(self, hub: HubApi, now: Callable[[], datetime]) -> None:
+        self._hub = hub
         self._now = now
-        self._tokens: dict[ServerKey, _Token] = {}
+        self._tokens: dict[ServerKey, tuple[str, datetime]] = {}  # each with its end
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def token_for(self, server: Server) -> str:
         """Return a token that opens this server and nothing else; raise HubError."""
         key = server.user, server.name
-        known = self._tokens.get(key)
-        if known is not None and known.ends - self._now() > LAST_USE:
-            return known.text
+        if key in self._tokens:
+            text, ends = self._tokens[key]
+            if ends - self._now() > LAST_USE:
+                return text
         async with self._slots:
             ends = self._now() + LIFETIME
-            text = await self._maker.new_token(
+            text = await self._hub.new_token(
                 server.user,
                 scopes=[f"access:servers!server={server.user}/{server.name}"],
                 lifetime=LIFETIME,
                 # The hub does not count requests with a token of such a name as activity of the user.
                 note=f"Server at {server.raw.get('url', server)}: to ask what it runs",
             )
-        self._tokens[key] = _Token(text=text, ends=ends)
+        self._tokens[key] = text, ends
         return text
 
     def forget(self, server: Server) -> None:
@@ -99,7 +88,7 @@ class ServerTokens:
     def forget_old(self) -> None:
         """Forget expired tokens."""
         now = self._now()
-        self._tokens = {key: token for key, token in self._tokens.items() if token.ends > now}
+        self._tokens = {key: (text, ends) for key, (text, ends) in self._tokens.items() if ends > now}
 
 
 class Silence(Enum):

@@ -53,13 +53,24 @@ class CullerService:
         does not know yet which users were active meanwhile. A look still shows mistakes in URL, token or scopes at once.
         """
         async with asyncio.TaskGroup() as tasks:
-            if self._heartbeat is not None:
-                tasks.create_task(_beating(self._heartbeat))
+            tasks.create_task(self._beat())
             tasks.create_task(self._sweep_at_intervals())
 
     async def once(self) -> Report | None:
         """Sweep once, now; return the report, or None if the sweep failed."""
-        return (await self._supervised("sweep")).report
+        async with asyncio.TaskGroup() as tasks:
+            beating = tasks.create_task(self._beat())
+            record = await self._supervised("sweep")
+            beating.cancel()
+        return record.report
+
+    async def _beat(self) -> None:
+        if self._heartbeat is None:
+            return
+        try:
+            await self._heartbeat()
+        except Exception:  # As below: the sweeps continue without it.
+            log.exception("hub: heartbeat ended: the culler no longer notices outages between sweeps")
 
     async def _sweep_at_intervals(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -74,36 +85,25 @@ class CullerService:
         """Run one sweep and return its record; raise nothing."""
         clock = asyncio.get_running_loop().time
         begun, begun_at = clock(), self._now()
-        report, error = await self._result(kind)
+        report: Report | None = None
+        error: str | None = None
+        name, act = ("Sweep (stops nothing)", self._look) if kind == "look" else ("Sweep", self._sweep)
+        try:
+            report = await act()
+            log.info("%s: %s", name, report)
+        except HubError as failure:
+            error = str(failure)
+            log.error("%s: failed: %s", name, error)  # noqa: TRY400 - the message is complete
+        except Exception as failure:  # The supervisor: an error in one sweep must not end all further ones.
+            # Without the error's message, which may contain a user's name.
+            error = f"{type(failure).__name__}: an error in the culler or in a hook; see the log"
+            log.exception("%s: failed: an error in the culler or in a hook", name)
         record = SweepRecord(kind=kind, begun=begun_at, seconds=clock() - begun, report=report, error=error)
         try:
             self.on_sweep(record)
         except Exception:  # As below: a listener must not end all further sweeps.
             log.exception("sweep: a listener failed")
         return record
-
-    async def _result(self, kind: Literal["look", "sweep"]) -> tuple[Report | None, str | None]:
-        name, act = ("Sweep (stops nothing)", self._look) if kind == "look" else ("Sweep", self._sweep)
-        try:
-            report = await act()
-        except HubError as error:
-            log.error("%s: failed: %s", name, error)  # noqa: TRY400 - the message is complete
-            return None, str(error)
-        except Exception as error:  # The supervisor: an error in one sweep must not end all further ones.
-            log.exception("%s: failed: an error in the culler or in a hook", name)
-            return (
-                None,
-                f"{type(error).__name__}: an error in the culler or in a hook; see the log",
-            )  # not the error's message: that may contain a user's name
-        log.info("%s: %s", name, report)
-        return report, None
-
-
-async def _beating(heartbeat: Callable[[], Awaitable[None]]) -> None:
-    try:
-        await heartbeat()
-    except Exception:  # As above: the sweeps continue without it.
-        log.exception("hub: heartbeat ended: the culler no longer notices outages between sweeps")
 
 
 async def parent_is_gone(parent: int) -> None:

@@ -120,8 +120,8 @@ class StateStore:
         """Return the end of this server's extension; None: it has none now."""
         return extended_until(self._extensions(user), server, self.limits, self._now())
 
-    def quota(self, user: str, server: str = "") -> Quota:  # noqa: ARG002 - all servers share it
-        """Return the extensions that the user has left."""
+    def quota(self, user: str) -> Quota:
+        """Return the extensions that the user has left, for all servers together."""
         return quota(self._extensions(user), self.limits, self._now())
 
     def extend(self, user: str, server: str, for_: timedelta, *, by_admin: bool = False) -> datetime:
@@ -155,10 +155,10 @@ class StateStore:
 
     def _save_extensions(self, user: str, extensions: tuple[Extension, ...]) -> None:
         now = self._now()
+        every = {**self._state.extensions, user: extensions}
+        left = {name: last for name, each in every.items() if (last := lasting(each, now))}
         try:
-            self._store(
-                replace(self._state, extensions=_lasting({**self._state.extensions, user: extensions}, now))
-            )
+            self._store(replace(self._state, extensions=left))
         except OSError as error:
             log.error("%s: an extension was not saved: %s", self._named, error)  # noqa: TRY400 - as below
             raise ExtensionRefused("The culler could not save this. Try again in a few minutes.") from None
@@ -225,20 +225,16 @@ class StateStore:
         """When the hub last answered, maybe before this process started; None: not yet."""
         return self._state.last_contact
 
-    @last_contact.setter
-    def last_contact(self, at: datetime) -> None:
-        before = self._state.last_contact
-        if before is None or abs(at - before) >= CONTACT_STEP:
-            self._store_or_log(replace(self._state, last_contact=at))
-
     @property
     def grace_until(self) -> datetime | None:
         """The end of the last grace period after an outage of the hub; None: there was none."""
         return self._state.grace_until
 
-    @grace_until.setter
-    def grace_until(self, until: datetime | None) -> None:
-        self._store_or_log(replace(self._state, grace_until=until))
+    def save_contact(self, at: datetime, grace_until: datetime | None = None) -> None:
+        """Save that the hub answered, at most once in CONTACT_STEP, and the end of the last grace period at once."""
+        state, last = self._state, self._state.last_contact
+        if last is None or abs(at - last) >= CONTACT_STEP or grace_until != state.grace_until:
+            self._store_or_log(replace(state, last_contact=at, grace_until=grace_until))
 
     # --- The brake ---
 
@@ -304,14 +300,16 @@ class StateStore:
         except OSError as error:
             raise BadStateFile(f"{self._named} cannot be read: {error.strerror}") from None
         try:
-            return _state_of(json.loads(content))
-        except _OtherVersion as error:
-            raise BadStateFile(
-                f"{self._named} has version {error}; this culler reads version {VERSION}: use another file"
-            ) from None
+            raw = json.loads(content)
+            version = raw["version"]
+            if version == VERSION:
+                return _state_of(raw)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             self._set_aside(path, error)
             return _State()
+        raise BadStateFile(
+            f"{self._named} has version {version!r}; this culler reads version {VERSION}: use another file"
+        )
 
     def _set_aside(self, path: Path, error: Exception) -> None:
         if self._is_read_only:
@@ -367,17 +365,6 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f".{path.name}.{ending}")
 
 
-class _OtherVersion(Exception):
-    pass
-
-
-def _lasting(
-    extensions: Mapping[str, tuple[Extension, ...]], now: datetime
-) -> dict[str, tuple[Extension, ...]]:
-    left = {user: lasting(each, now) for user, each in extensions.items()}
-    return {user: each for user, each in left.items() if each}
-
-
 def _json_of(state: _State) -> dict[str, Any]:
     return {
         "version": VERSION,
@@ -409,8 +396,6 @@ def _json_of(state: _State) -> dict[str, Any]:
 
 def _state_of(raw: Any) -> _State:
     """Read the content of the file; invalid content raises whatever Python raises."""
-    if raw["version"] != VERSION:
-        raise _OtherVersion(repr(raw["version"]))
     contact, grace = raw["last_contact"], raw.get("grace_until")
     return _State(
         last_contact=None if contact is None else timestamps.parse(contact),

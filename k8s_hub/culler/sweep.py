@@ -12,21 +12,12 @@ Guarantees:
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from k8s_hub.culler.actions import (
-    Deleting,
-    HubClient,
-    Outcome,
-    Servers,
-    Stopping,
-    SweepStore,
-    Warn,
-    unstopped,
-)
+from k8s_hub.culler.actions import Actions, Outcome, unstopped
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
 from k8s_hub.culler.core.policy import (
     Cause,
@@ -42,8 +33,10 @@ from k8s_hub.culler.core.report import Report, SweepHistory, server_key
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import DecisionListener, UserDecisionListener, guarded
 from k8s_hub.culler.outages import BRAKED, Outages
+from k8s_hub.culler.probe import ServerProbe
+from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.throttling import STAGGER_SECONDS, Throttle, each, each_now, log_failures, retry
-from k8s_hub.hub.api import UserPage, UserState
+from k8s_hub.hub.api import HubApi, UserPage, UserState
 from k8s_hub.hub.errors import HubError, HubForbidden
 from k8s_hub.hub.listing import UserList, read_all
 from k8s_hub.hub.users import Server, User, packed
@@ -52,6 +45,9 @@ from k8s_hub.objects import timestamps
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Warn = Callable[[Decision, datetime], Awaitable[bool]]
+"""Warns a server's user that it stops at this time; returns whether that succeeded."""
 
 PAGE_SIZE = 50
 """Default number of users per page: such a page blocks the hub for less than 40 ms."""
@@ -87,13 +83,13 @@ class _Seen:
 class Sweep:
     """One sweep; ``now`` is the clock. None switches a part off; ``on_decision`` gets every decision."""
 
-    hub: HubClient
+    hub: HubApi
     options: SweepOptions
     decider: Decider
     now: Callable[[], datetime]
     _: KW_ONLY
-    store: SweepStore | None = None
-    servers: Servers | None = None  # asks servers for their activity
+    store: StateStore | None = None
+    servers: ServerProbe | None = None  # asks servers for their activity
     warn: Warn | None = None
     throttle: Throttle | None = None  # None: ``concurrency`` slots, however slow the hub is
     outages: Outages = field(default_factory=Outages)
@@ -207,7 +203,7 @@ class Sweep:
         self.history.probed([(server.user, server.name) for server in choice.probed], now)
         return choice, _failures(seen.servers, results)
 
-    async def _can_probe(self, servers: Servers) -> bool:
+    async def _can_probe(self, servers: ServerProbe) -> bool:
         try:
             await retry(servers.refresh)
         except HubError as error:
@@ -238,13 +234,17 @@ class Sweep:
 
         async def decide(server: Server) -> Decision:
             facts = facts_of(server, seen.servers[server], self.store, work.get(server))
-            decision = await self.decider.decide(facts, self.now())
-            if server in choice.waiting and decision.verdict.cause is Cause.IDLE:
-                return decision.held_back(Cause.UNPROBED, "a later sweep asks it for its activity first")
-            return decision
+            if server not in choice.waiting:
+                return await self.decider.decide(facts, self.now())
+            # Without a warning: the server may be busy, and then never stops.
+            decision = await replace(self.decider, notice=None).decide(facts, self.now())
+            if decision.verdict.cause is not Cause.IDLE:
+                return decision
+            return decision.held_back(Cause.UNPROBED, "a later sweep asks it for its activity first")
 
         results = await each(servers, decide, Throttle(self.options.concurrency))
-        return _decisions(results), _failures(map(str, servers), results)
+        decisions = [result for result in results if isinstance(result, Decision)]
+        return decisions, _failures(map(str, servers), results)
 
     # --- Hold back ---
 
@@ -284,7 +284,7 @@ class Sweep:
             if wants_notice(decision.facts, decision.verdict, decision.at, notice)
         ]
         notices = await each(due, self._warn_one, Throttle(self.options.concurrency))
-        log_failures("server", _failures(map(_name, due), notices))
+        log_failures("server", _failures((decision.subject for decision in due), notices))
         given = {
             server_key(decision): given
             for decision, given in zip(due, notices, strict=True)
@@ -320,19 +320,11 @@ class Sweep:
         outcomes = [unstopped(decision, on_decision) for decision in decisions if not decision.verdict.culls]
         if self.options.dry_run:
             return outcomes + [unstopped(decision, on_decision) for decision in to_stop], {}
-        stopping = Stopping(
-            hub=self.hub,
-            decider=self.decider,
-            now=self.now,
-            outages=self.outages,
-            store=self.store,
-            servers=self.servers,
-            remove_named=self.options.remove_named_servers,
-        )
+        actions = self._actions
 
         async def stop(decision: Decision) -> Outcome:
             try:
-                outcome = await stopping.stop(decision)
+                outcome = await actions.stop(decision)
             except Exception:
                 on_decision(decision, Action.FAILED)
                 raise
@@ -343,7 +335,7 @@ class Sweep:
             to_stop, stop, self._throttle, over=self.options.spread.total_seconds(), apart=STAGGER_SECONDS
         )
         done = [result for result in results if isinstance(result, Outcome)]
-        return outcomes + done, _failures(map(_name, to_stop), results)
+        return outcomes + done, _failures((decision.subject for decision in to_stop), results)
 
     # --- Users ---
 
@@ -361,11 +353,11 @@ class Sweep:
                 log.info("%s", decision.sentence())
                 on_decision(decision, Action.WOULD_DELETE)
             return Counter({Action.WOULD_DELETE: len(due)}), undecided
-        deleting = Deleting(hub=self.hub, decider=self.decider, now=self.now)
+        actions = self._actions
 
         async def delete(decision: UserDecision) -> Action:
             try:
-                action = Action.DELETED if await deleting.delete(decision) else Action.KEPT
+                action = Action.DELETED if await actions.delete(decision) else Action.KEPT
             except Exception:
                 on_decision(decision, Action.FAILED)
                 raise
@@ -403,7 +395,7 @@ class Sweep:
     # --- Remember ---
 
     def _remember(self, seen: _Seen) -> None:
-        if self.options.dry_run or seen.lost or seen.hidden:
+        if self.options.dry_run or seen.lost:
             return
         running = self.history.saw_all([(server.user, server.name) for server in seen.servers])
         if self.store is not None:
@@ -413,19 +405,23 @@ class Sweep:
     def _throttle(self) -> Throttle:
         return self.throttle or Throttle(self.options.concurrency)
 
-
-def _name(decision: Decision) -> str:
-    return str(decision.facts.server)
+    @property
+    def _actions(self) -> Actions:
+        return Actions(
+            hub=self.hub,
+            decider=self.decider,
+            now=self.now,
+            outages=self.outages,
+            store=self.store,
+            servers=self.servers,
+            remove_named=self.options.remove_named_servers,
+        )
 
 
 def _with_notice(decision: Decision, notice: Notice | None) -> Decision:
     if notice is None:
         return decision
     return replace(decision, facts=replace(decision.facts, notice=notice), is_warned=True)
-
-
-def _decisions(results: Iterable[Decision | Exception]) -> list[Decision]:
-    return [result for result in results if isinstance(result, Decision)]
 
 
 def _failures(of: Iterable[T], results: Iterable[object]) -> dict[T, Exception]:

@@ -14,7 +14,7 @@ from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import Action, Decision, UserDecision
 from k8s_hub.culler.core.page_settings import PageSettings
 from k8s_hub.culler.core.policy import Cause
-from k8s_hub.culler.core.report import Pulse, Report, Stop, SweepRecord
+from k8s_hub.culler.core.report import Pulse, Stop, SweepRecord
 from k8s_hub.culler.event_bus import STANDARD_OUTPUT, DecisionLog, EventBus
 from k8s_hub.culler.notifications import Warnings
 from k8s_hub.culler.outages import Outages, heartbeat
@@ -106,7 +106,7 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
                 format_duration(plan.every),
                 format_duration(plan.decider.limits.timeout),
             )
-        scopes = TokenScopes(api.scopes, _ScopeLog(plan, bus))
+        scopes = TokenScopes(api.scopes, _scope_log(plan, bus))
         if plan.once:
             await _learn_now(scopes)
         else:
@@ -114,50 +114,34 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
         servers = None
         if plan.probe is not None:
             servers = await open_probe(plan.probe, api, scopes, now, stack)
-        service = await _service(
-            plan, now, api, store, outages, servers=servers, throttle=throttle, bus=bus, stack=stack
+        warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
+        sweep = Sweep(
+            api,
+            plan.sweep_options,
+            plan.decider,
+            now,
+            store=store,
+            servers=servers,
+            warn=warn,
+            throttle=throttle,
+            outages=outages,
+            every=None if plan.once else plan.every,
+            on_decision=bus.decision,
+            on_user_decision=bus.user_decision,
+        )
+        service = CullerService(
+            sweep.look,
+            sweep.run,
+            every=plan.every,
+            now=now,
+            heartbeat=partial(heartbeat, api.version, outages, now),
+            on_sweep=bus.end_of_sweep,
         )
         if plan.once:
-            return _exit_code(await service.once())
+            report = await service.once()
+            return int(report is None or bool(report.failed or report.delete_failed or report.lost))
         await run_while(service, None if hub_pid is None else parent_is_gone(hub_pid))
     return 0
-
-
-async def _service(
-    plan: Plan,
-    now: Clock,
-    api: HubApi,
-    store: StateStore,
-    outages: Outages,
-    *,
-    servers: ServerProbe | None,
-    throttle: Throttle,
-    bus: EventBus,
-    stack: AsyncExitStack,
-) -> CullerService:
-    warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
-    sweep = Sweep(
-        api,
-        plan.sweep_options,
-        plan.decider,
-        now,
-        store=store,
-        servers=servers,
-        warn=warn,
-        throttle=throttle,
-        outages=outages,
-        every=None if plan.once else plan.every,
-        on_decision=bus.decision,
-        on_user_decision=bus.user_decision,
-    )
-    return CullerService(
-        sweep.look,
-        sweep.run,
-        every=plan.every,
-        now=now,
-        heartbeat=partial(heartbeat, api.version, outages, now),
-        on_sweep=bus.end_of_sweep,
-    )
 
 
 async def open_store(plan: Plan, now: Clock, stack: AsyncExitStack, *, read_only: bool) -> StateStore:
@@ -255,13 +239,14 @@ async def _show(
     if plan.page is not None:
         from k8s_hub.culler.core.report import Board
         from k8s_hub.culler.web.app import serve_page
+        from k8s_hub.culler.web.handlers import Site
 
         board = Board()
         bus.decision.subscribe("page", board.on_decision)
         bus.end_of_sweep.subscribe("page", board.on_sweep)
         bus.missing_scopes.subscribe("page", partial(setattr, board, "missing_scopes"))
-        page = serve_page(
-            plan.page,
+        site = Site(
+            settings=plan.page,
             board=board,
             decider=plan.decider,
             store=store,
@@ -271,7 +256,7 @@ async def _show(
             health=pulse.health,
             is_dry_run=plan.sweep_options.dry_run,
         )
-        await _had(stack, page, _address_of(plan.page))
+        await _had(stack, serve_page(site), _address_of(plan.page))
         if plan.state_file is None:
             log.warning(
                 "state_file: not set: the culler loses extensions when it restarts: set it to a file on a volume"
@@ -349,25 +334,18 @@ async def _learn_now(scopes: TokenScopes) -> None:
         log.debug("token: scopes not read: %s", error)
 
 
-class _ScopeLog:
-    """Logs each scope that the token lacks or should not have; again only after a change."""
+def _scope_log(plan: Plan, bus: EventBus) -> Callable[[frozenset[str]], None]:
+    """Return what logs each scope that the token lacks or should not have; again only after a change."""
+    options, logged = plan.scope_options, set[str]()
 
-    def __init__(self, plan: Plan, bus: EventBus) -> None:
-        self._plan = plan
-        self._bus = bus
-        self._logged: frozenset[str] = frozenset()
-
-    def __call__(self, has: frozenset[str]) -> None:
-        options = self._plan.scope_options
+    def log_scopes(has: frozenset[str]) -> None:
         missing = tuple(needs.lacking(options.needs(has), has))
-        dangers = needs.dangers(has, shows_own_token=options.shows_own_token)
-        sentences = (*missing, *dangers)
+        sentences = (*missing, *needs.dangers(has, shows_own_token=options.shows_own_token))
         for sentence in sentences:
-            if sentence not in self._logged:
+            if sentence not in logged:
                 log.warning("%s", sentence)
-        self._logged = frozenset(sentences)
-        self._bus.missing_scopes(missing)
+        logged.clear()
+        logged.update(sentences)
+        bus.missing_scopes(missing)
 
-
-def _exit_code(report: Report | None) -> int:
-    return int(report is None or bool(report.failed or report.delete_failed or report.lost))
+    return log_scopes

@@ -8,7 +8,7 @@ import pytest
 
 import k8s_hub
 from devkit.testing.inmemoryhub import NOW, server, user
-from k8s_hub.culler.application import BadOptions, IdleCuller
+from k8s_hub.culler.application import BadOptions, IdleCuller, LineFormatter
 from k8s_hub.culler.core.policy import Cause, Facts, Verdict
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
@@ -851,3 +851,9 @@ def test_plain_numbers_of_yaml_are_read(tmp_path, written, seconds):
 def test_the_request_timeout_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("JUPYTERHUB_REQUEST_TIMEOUT", "7")
     assert culler().plan().hub.request_timeout == 7
+
+
+def test_a_log_format_of_idle_culler_with_the_fields_of_tornado_s_formatter():
+    formatter = LineFormatter("%(color)s[%(levelname)1.1s %(name)s]%(end_color)s %(message)s")
+    record = logging.LogRecord("culler", logging.INFO, "", 0, "Sweep: done", None, None)
+    assert formatter.format(record) == "[I culler] Sweep: done"

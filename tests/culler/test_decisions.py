@@ -17,6 +17,7 @@ from k8s_hub.culler.core.page_settings import PageSettings
 from k8s_hub.culler.core.report import Board, Pulse
 from k8s_hub.culler.explain import Explain
 from k8s_hub.culler.web.app import serve_page
+from k8s_hub.culler.web.handlers import Site
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from tests.culler import table
@@ -173,13 +174,15 @@ async def shown_on_pages(row):
         async with (
             HubConnection(connection_settings) as connection,
             serve_page(
-                settings,
-                board=board,
-                decider=row.decider,
-                store=row.store(None),
-                hub=HubApi(connection),
-                now=lambda: row.now,
-                health=Pulse(timedelta(minutes=5), lambda: row.now).health,
+                Site(
+                    settings=settings,
+                    board=board,
+                    decider=row.decider,
+                    store=row.store(None),
+                    hub=HubApi(connection),
+                    now=lambda: row.now,
+                    health=Pulse(timedelta(minutes=5), lambda: row.now).health,
+                )
             ),
             aiohttp.ClientSession(headers={"Authorization": f"token {PERSON_TOKEN}"}) as person,
         ):

@@ -162,6 +162,15 @@ async def test_an_outage_in_the_middle_of_a_sweep_holds_back_what_is_left():
 
 
 @pytest.mark.looptime
+async def test_one_sweep_on_its_own_takes_its_pauses_for_no_outage():
+    """Ten minutes lie between two of its stops; only the heartbeat asks the hub meanwhile."""
+    users = (user(f"u{number}", server(f"u{number}")) for number in range(3))
+    culler = Culler(*users, spread=timedelta(minutes=30))
+    assert (await culler.service.once()).stopped == 3
+    assert culler.now() == NOW + timedelta(minutes=20)
+
+
+@pytest.mark.looptime
 async def test_a_sweep_that_fails_is_followed_by_a_look_and_quiet():
     culler = Culler(in_use(), away=(9, 18))
     await culler.runs(45)
@@ -248,3 +257,22 @@ async def test_users_are_not_deleted_either():
     assert (await sweep.run()).deleted == 0
     clock[0] = NOW + INTERVAL
     assert (await sweep.run()).deleted == 1
+
+
+async def test_an_outage_while_users_are_deleted_keeps_the_others():
+    clock = [NOW]
+
+    def falls_silent(call):
+        if call == "delete u0":
+            clock[0] += 10 * MINUTE
+
+    hub = InMemoryHub(user("u0"), user("u1"), trouble=falls_silent)
+    sweep = Sweep(
+        hub,
+        SweepOptions(cull_users=True, concurrency=1),
+        Decider(limits=Limits(timeout=MINUTE)),
+        lambda: clock[0],
+        outages=Outages(INTERVAL),
+    )
+    assert (await sweep.run()).deleted == 1
+    assert list(hub.users) == ["u1"]

@@ -30,7 +30,7 @@ def test_everything_survives_a_restart(tmp_path):
     first = store(path)
     assert first.extend("zoë", "lab", 2 * HOUR) == NOW + 2 * HOUR
     first.save_notice("zoë", "", Notice(at=NOW, since=NOW - HOUR))
-    first.last_contact = NOW
+    first.save_contact(NOW)
     first.close()
     for second in (store(path), store(path, read_only=True)):
         assert second.extended_until("zoë", "lab") == NOW + 2 * HOUR
@@ -150,7 +150,7 @@ def test_contact_with_the_hub_is_not_written_at_every_answer(tmp_path):
     path = tmp_path / "state.json"
     here = store(path)
     for seconds in range(31):
-        here.last_contact = NOW + timedelta(seconds=seconds)
+        here.save_contact(NOW + timedelta(seconds=seconds))
         on_disk = store(path, read_only=True).last_contact
         assert timedelta(0) <= NOW + timedelta(seconds=seconds) - on_disk < timedelta(seconds=15)
 

@@ -803,3 +803,28 @@ async def test_warnings_about_servers_that_are_gone_are_forgotten_if_nothing_of_
     lost.clear()
     await warned.sweeps(2)
     assert (warned.store.notice("u0", ""), warned.store.notice("u1", "")) == (None, notice)
+
+
+async def test_warnings_are_forgotten_even_if_the_token_never_sees_the_servers_of_some_users():
+    hub = InMemoryHub(
+        user("hidden", hidden=True), *(user(name, server(name, idle=BUSY)) for name in ("gone", "here"))
+    )
+    warned = Warned(hub)
+    await warned.sweeps(1)
+    notice = Notice(at=NOW, since=NOW)
+    for name in ("gone", "here"):
+        warned.store.save_notice(name, "", notice)
+    hub.users["gone"] = user("gone")
+    await warned.sweeps(2)
+    assert (warned.store.notice("gone", ""), warned.store.notice("here", "")) == (None, notice)
+
+
+async def test_nobody_is_warned_of_a_stop_before_the_server_was_asked_what_it_runs():
+    servers = Working(per_sweep=0, busy=work(busy=1))
+    warned = Warned(InMemoryHub(user("busy", server("busy"))), True)
+    warned.sweep = replace(warned.sweep, servers=servers)
+    reports = await warned.sweeps(2)
+    servers.per_sweep = 1
+    reports += await warned.sweeps(1)
+    assert warned.warn.told == []
+    assert [each.kept for each in reports] == [{"not yet asked": 1}, {"not yet asked": 1}, {"busy": 1}]

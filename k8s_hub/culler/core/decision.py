@@ -63,15 +63,7 @@ class Decision:
 
         why: completes the reason; until: when it stops if nothing changes, None: not known.
         """
-        verdict = self.verdict
-        held = replace(
-            verdict,
-            culls=False,
-            cause=cause,
-            reason=f"{verdict.reason}, but {why}",
-            deadline=verdict.deadline if until is None else until,
-        )
-        return replace(self, verdict=held)
+        return replace(self, verdict=self.verdict.held_back(cause, why, until))
 
     def not_before(self, until: datetime) -> Self:
         """Return the decision about a server that is not due yet: it does not stop before this time."""
@@ -138,12 +130,8 @@ class Decision:
         yield from _rules_in_words(self.matched)
 
     def _busy_limit(self) -> str:
-        limits = self.matched.limits
-        return (
-            "no busy limit"
-            if limits.busy_limit is None
-            else f"busy limit {format_duration(max(limits.timeout, limits.busy_limit))}"
-        )
+        limit, timeout = self.matched.limits.busy_limit, self.matched.limits.timeout
+        return "no busy limit" if limit is None else f"busy limit {format_duration(max(timeout, limit))}"
 
     # --- What would change it ---
 
@@ -177,7 +165,8 @@ class Decision:
             case Cause.SPARED:
                 yield "Every sweep asks the arbiter hook again."
             case Cause.MASS_CULL:
-                at = f", at about {self._clock(verdict.deadline)}," if self._stops_later else ""
+                is_known = verdict.deadline is not None and verdict.deadline > self.at
+                at = f", at about {self._clock(verdict.deadline)}," if is_known else ""
                 yield (
                     f"The next sweep{at} stops it unless somebody uses it before then: the brake holds for one sweep only."
                 )
@@ -209,11 +198,8 @@ class Decision:
         if not (self._has_tabs or self._is_busy):
             use = "somebody uses it"
         yield f"Stops at {self._clock(verdict.deadline)} unless {use} before then."
-        if (
-            verdict.cause is Cause.EXTENDED
-            and self.idle is not None
-            and self.idle >= self.matched.limits.timeout
-        ):
+        is_idle = self.idle is not None and self.idle >= self.matched.limits.timeout
+        if verdict.cause is Cause.EXTENDED and is_idle:
             yield "It would stop now without its extension."
 
     def _what_is_unknown(self) -> Iterator[str]:
@@ -264,10 +250,6 @@ class Decision:
         if verdict.cause is Cause.WARNED:
             return end is not None and end <= self.at
         return end is not None and verdict.deadline == end
-
-    @property
-    def _stops_later(self) -> bool:
-        return self.verdict.deadline is not None and self.verdict.deadline > self.at
 
     @property
     def _is_busy(self) -> bool:
@@ -353,10 +335,7 @@ class UserDecision:
 
     def held_back(self, cause: Cause, why: str, until: datetime) -> Self:
         """Return the decision to keep the user until then, although the user is due; ``why`` completes the reason."""
-        reason = f"{self.verdict.reason}, but {why}"
-        return replace(
-            self, verdict=replace(self.verdict, culls=False, cause=cause, reason=reason, deadline=until)
-        )
+        return replace(self, verdict=self.verdict.held_back(cause, why, until))
 
     def as_json(self, action: Action) -> dict[str, Any]:
         """Return it as JSON, with the keys of `DecisionRecord.as_json` that a user has; ``server`` is null."""

@@ -43,10 +43,7 @@ class Quota:
     """The extensions that a user has left now."""
 
     left: int  # extensions within seven days
-    longest: timedelta
-    again: datetime | None = (
-        None  # with none left: the time of the next; None: some left, or extensions are off
-    )
+    again: datetime | None = None  # the time of the next, with none left; None also if extensions are off
 
 
 def extended_until(
@@ -62,7 +59,7 @@ def quota(extensions: Sequence[Extension], limits: ExtensionLimits, now: datetim
     counted = sorted(each.at for each in extensions if now - each.at < WEEK and not each.by_admin)
     left = max(0, limits.per_week - len(counted))
     again = counted[-limits.per_week] + WEEK if limits.per_week and not left else None
-    return Quota(left=left, longest=limits.longest, again=again)
+    return Quota(left=left, again=again)
 
 
 def can_extend(limits: ExtensionLimits, *, by_admin: bool) -> bool:
@@ -89,18 +86,18 @@ def extend(
 
     by_admin: the request is an admin's, without the limit ``per_week``.
     """
-    allowed = quota(extensions, limits, now)
+    again = quota(extensions, limits, now).again
     if not can_extend(limits, by_admin=by_admin):
         raise ExtensionRefused("Your administrator has turned extensions off.")
     if duration <= timedelta():
         raise ExtensionRefused("An extension must be longer than zero: choose one of the buttons.")
-    if duration > allowed.longest:
-        raise ExtensionRefused(f"An extension can last at most {format_duration(allowed.longest)}.")
+    if duration > limits.longest:
+        raise ExtensionRefused(f"An extension can last at most {format_duration(limits.longest)}.")
     until = extended_until(extensions, server, limits, now)
     if until is not None and until >= now + duration:
         raise ExtensionRefused("The server is already extended until ", until, ". Choose a longer extension.")
-    if allowed.again is not None and not by_admin:
-        raise ExtensionRefused(*used_up(limits, allowed.again))
+    if again is not None and not by_admin:
+        raise ExtensionRefused(*used_up(limits, again))
     return (*extensions, Extension(server=server, at=now, until=now + duration, by_admin=by_admin))
 
 

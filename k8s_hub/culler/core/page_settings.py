@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from k8s_hub.culler.core.mistakes import BadOption
@@ -84,17 +84,13 @@ def _path(prefix: str) -> str:
 def _scopes(raw: str, name: str) -> frozenset[str]:
     if not raw:
         return frozenset({f"access:services!service={name}"})
-    scopes = _decoded(raw)
+    try:
+        scopes = json.loads(raw)
+    except ValueError:
+        scopes = None
     if not isinstance(scopes, list) or not scopes or not all(isinstance(scope, str) for scope in scopes):
         raise BadOption(f"JUPYTERHUB_OAUTH_ACCESS_SCOPES must be a list of scopes, not {raw!r}")
     return frozenset(scopes)
-
-
-def _decoded(raw: str) -> Any:
-    try:
-        return json.loads(raw)
-    except ValueError:
-        return None
 
 
 def has_page(environ: Mapping[str, str]) -> bool:

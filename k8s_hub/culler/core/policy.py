@@ -22,9 +22,7 @@ class Work:
     busy: int  # kernels that execute code now
     connections: int  # open connections to kernels: tabs
     last_execution: datetime | None  # the last message of a kernel or output of a terminal; None: unknown
-    is_partial: bool = (
-        False  # a part of the answer is missing, so the activity that the hub reports also counts
-    )
+    is_partial: bool = False  # a part of the answer is missing: the activity that the hub reports also counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +104,7 @@ class Verdict:
     culls: bool
     cause: Cause
     reason: str
-    since: datetime | None = (
-        None  # the start of the period that ends at the deadline: its last activity, or its start
-    )
+    since: datetime | None = None  # its last activity or start: the period until the deadline begins then
     deadline: datetime | None = None  # when it is due if nothing changes; None: not foreseen
 
     @property
@@ -117,18 +113,19 @@ class Verdict:
         return "stop" if self.culls else "keep"
 
     @classmethod
-    def cull(
-        cls, cause: Cause, reason: str, *, since: datetime | None = None, deadline: datetime | None = None
-    ) -> Self:
+    def cull(cls, cause: Cause, reason: str) -> Self:
         """Return a verdict to stop."""
-        return cls(culls=True, cause=cause, reason=reason, since=since, deadline=deadline)
+        return cls(culls=True, cause=cause, reason=reason)
 
     @classmethod
-    def keep(
-        cls, cause: Cause, reason: str, *, since: datetime | None = None, deadline: datetime | None = None
-    ) -> Self:
+    def keep(cls, cause: Cause, reason: str) -> Self:
         """Return a verdict to keep."""
-        return cls(culls=False, cause=cause, reason=reason, since=since, deadline=deadline)
+        return cls(culls=False, cause=cause, reason=reason)
+
+    def held_back(self, cause: Cause, why: str, until: datetime | None = None) -> Self:
+        """Return the verdict to keep what is due this time; `Decision.held_back` has the arguments."""
+        reason, deadline = f"{self.reason}, but {why}", until or self.deadline
+        return replace(self, culls=False, cause=cause, reason=reason, deadline=deadline)
 
 
 def evaluate(
@@ -153,7 +150,7 @@ def evaluate(
     )
     if notice is None or not verdict.culls:
         return verdict
-    return _unless_warned(verdict, _warned_at(facts, verdict, now, notice), now, notice)
+    return _unless_warned(verdict, warned_at(facts, verdict, now, notice), now, notice)
 
 
 def active_at(facts: Facts, now: datetime) -> datetime | None:
@@ -179,14 +176,11 @@ def runtime_ends(begun: datetime | None, limits: Limits) -> datetime | None:
 
 def wants_notice(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> bool:
     """Return whether to warn a server's user now: the stop is near, and no warning about it was given."""
-    if verdict.culls or verdict.deadline is None or verdict.deadline - now > notice:
+    if verdict.culls or verdict.deadline is None or verdict.cause is Cause.UNPROBED:
         return False
-    return _warned_at(facts, verdict, now, notice) is None
-
-
-def is_warned(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> bool:
-    """Return whether the server's user was warned of the stop at the verdict's deadline."""
-    return _warned_at(facts, verdict, now, notice) is not None
+    if verdict.deadline - now > notice:
+        return False
+    return warned_at(facts, verdict, now, notice) is None
 
 
 def evaluate_user(user: User, limits: Limits, now: datetime) -> Verdict:
@@ -199,9 +193,8 @@ def evaluate_user(user: User, limits: Limits, now: datetime) -> Verdict:
     if since is None:
         verdict = Verdict.keep(Cause.UNKNOWN, "has no known activity or start")
     elif since > now:
-        verdict = Verdict.keep(
-            Cause.UNKNOWN, f"was active in the future, {format_duration(since - now)} from now"
-        )
+        ahead = format_duration(since - now)
+        verdict = Verdict.keep(Cause.UNKNOWN, f"was active in the future, {ahead} from now")
     else:
         verdict = _by_idle_limit(now - since, limits.timeout, "was active", "was idle for")
         verdict = replace(verdict, since=since, deadline=_plus(since, limits.timeout))
@@ -216,9 +209,8 @@ def foreseen_stop(facts: Facts, limits: Limits, deadline: datetime, now: datetim
     since = active_at(facts, now) or now
     _, unused = _words(facts, since)
     reason = f"{unused} {format_duration(now - since)}"
-    return Cause.IDLE, reason if _extended_until(
-        facts, limits
-    ) is None else f"{reason}, and its extension ends"
+    is_extended = _extended_until(facts, limits) is not None
+    return Cause.IDLE, f"{reason}, and its extension ends" if is_extended else reason
 
 
 # --- The verdict, step by step ---
@@ -240,11 +232,8 @@ def _by_state(server: Server, limits: Limits) -> Verdict | None:
 
 
 def _exempt(limits: Limits) -> str:
-    return (
-        "may be exempt by a rule that the culler cannot check"
-        if limits.may_be_exempt
-        else "is exempt by a rule"
-    )
+    may_be = "may be exempt by a rule that the culler cannot check"
+    return may_be if limits.may_be_exempt else "is exempt by a rule"
 
 
 def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | None) -> Verdict:
@@ -269,7 +258,12 @@ def _by_activity(facts: Facts, limits: Limits, now: datetime, opinion: bool | No
     elif facts.work is not None and facts.work.busy and (limit is None or idle < limit):
         verdict = Verdict.keep(Cause.BUSY, f"{_busy(facts.work)}, without output for {format_duration(idle)}")
     elif opinion is not None:
-        return replace(_by_opinion(opinion=opinion), since=since)  # only the hook knows the deadline
+        by_hook = (
+            Verdict.cull(Cause.IDLE, "is idle according to the arbiter hook")
+            if opinion
+            else Verdict.keep(Cause.SPARED, "is not idle according to the arbiter hook")
+        )
+        return replace(by_hook, since=since)  # only the hook knows the deadline
     else:
         verdict = _by_idle_limit(idle, limits.timeout, used, unused)
     return replace(verdict, since=since, deadline=deadline)
@@ -279,12 +273,6 @@ def _by_idle_limit(idle: timedelta, limit: timedelta, used: str, unused: str) ->
     if idle >= limit:
         return Verdict.cull(Cause.IDLE, f"{unused} {format_duration(idle)}")
     return Verdict.keep(Cause.IN_USE, f"{used} {format_duration(idle)} ago")
-
-
-def _by_opinion(*, opinion: bool) -> Verdict:
-    if opinion:
-        return Verdict.cull(Cause.IDLE, "is idle according to the arbiter hook")
-    return Verdict.keep(Cause.SPARED, "is not idle according to the arbiter hook")
 
 
 def _by_age(
@@ -304,11 +292,11 @@ def _by_age(
     return replace(verdict, culls=True, cause=Cause.OLD, reason=reason)
 
 
-def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, notice: timedelta) -> Verdict:
-    if warned_at is None:
+def _unless_warned(verdict: Verdict, given_at: datetime | None, now: datetime, notice: timedelta) -> Verdict:
+    if given_at is None:
         wait = "but the culler sends a warning first"
-    elif now - warned_at < notice:
-        wait = f"but the culler sent a warning only {format_duration(now - warned_at)} ago"
+    elif now - given_at < notice:
+        wait = f"but the culler sent a warning only {format_duration(now - given_at)} ago"
     else:
         return verdict
     return replace(
@@ -316,11 +304,11 @@ def _unless_warned(verdict: Verdict, warned_at: datetime | None, now: datetime, 
         culls=False,
         cause=Cause.WARNED,
         reason=f"{verdict.reason}, {wait}",
-        deadline=_plus(warned_at or now, notice),
+        deadline=_plus(given_at or now, notice),
     )
 
 
-def _warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> datetime | None:
+def warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta) -> datetime | None:
     """Return the time of the warning about this stop, or None.
 
     Activity after a warning makes it void. So does an extension that postpones the stop, since the warning was too
@@ -339,11 +327,8 @@ def _warned_at(facts: Facts, verdict: Verdict, now: datetime, notice: timedelta)
 def _extended_until(facts: Facts, limits: Limits) -> datetime | None:
     """Return the end of its extension, at most the end of its maximum runtime."""
     end = runtime_ends(facts.server.started, limits)
-    return (
-        facts.extended_until
-        if facts.extended_until is None or end is None
-        else min(facts.extended_until, end)
-    )
+    ends = [each for each in (facts.extended_until, end) if each is not None]
+    return None if facts.extended_until is None else min(ends)
 
 
 def _limit(work: Work | None, limits: Limits) -> timedelta | None:

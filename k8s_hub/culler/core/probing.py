@@ -125,19 +125,14 @@ class ProbeChoice:
     """The servers to ask in this sweep."""
 
     probed: tuple[Server, ...] = ()
-    waiting: frozenset[Server] = (
-        frozenset()
-    )  # idle-looking ones beyond the limit: keep them until they are asked
+    waiting: frozenset[Server] = frozenset()  # idle-looking ones beyond the limit, kept until they are asked
 
 
 def candidate(facts: Facts, limits: Limits, now: datetime, probed_at: datetime | None) -> Candidate | None:
     """Return a server as a candidate; None: its answer would not matter."""
     verdict = evaluate(facts, limits, now)
-    if verdict.cause not in {
-        Cause.IDLE,
-        Cause.IN_USE,
-        Cause.EXTENDED,
-    }:  # the answer counts after an extension
+    # EXTENDED: the answer counts after the extension.
+    if verdict.cause not in {Cause.IDLE, Cause.IN_USE, Cause.EXTENDED}:
         return None
     begun = facts.server.started or facts.server.last_activity
     if begun is None or now - begun < limits.timeout:

@@ -76,6 +76,16 @@ class SweepRecord:
     report: Report | None  # None: the sweep failed
     error: str | None  # None: the sweep succeeded; names no user
 
+    @property
+    def took(self) -> str:
+        """Its duration, as the page shows it."""
+        return format_seconds(self.seconds)
+
+    @property
+    def outcome(self) -> str:
+        """Its counts, as the page shows them; empty if it failed."""
+        return "" if self.report is None else self.report.counts()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
@@ -99,15 +109,6 @@ WARNING_TRIES = 3
 """The culler tries to warn a user in this many sweeps, then stops the server without a warning."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tries:
-    """Failed warnings about one server."""
-
-    since: datetime  # the start of the idle period that they are about
-    first: datetime
-    number: int
-
-
 class SweepHistory:
     """Owns what the culler remembers about running servers from sweep to sweep; in memory only."""
 
@@ -115,7 +116,7 @@ class SweepHistory:
         self.in_use: frozenset[ServerKey] = frozenset()  # in the last sweep
         self.probed_at: dict[ServerKey, datetime] = {}  # when each was last asked
         self._seen: frozenset[ServerKey] = frozenset()
-        self._unwarned: dict[ServerKey, _Tries] = {}
+        self._unwarned: dict[ServerKey, tuple[Notice, int]] = {}  # the first failed warning, and their number
 
     def decided(self, decisions: Iterable[Decision]) -> None:
         """Note which servers a sweep saw in use."""
@@ -129,13 +130,13 @@ class SweepHistory:
 
     def could_not_warn(self, decision: Decision) -> Notice | None:
         """Note a failed warning; after WARNING_TRIES of them, return the notice that counts as given."""
-        key, since, now = server_key(decision), decision.verdict.since or decision.at, decision.at
-        before = self._unwarned.get(key)
-        if before is None or before.since != since:
-            before = _Tries(since=since, first=now, number=0)
-        tries = _Tries(since=since, first=before.first, number=before.number + 1)
-        self._unwarned[key] = tries
-        return Notice(at=tries.first, since=since) if tries.number >= WARNING_TRIES else None
+        key, now = server_key(decision), decision.at
+        new = Notice(at=now, since=decision.verdict.since or now)
+        first, number = self._unwarned.get(key, (new, 0))
+        if first.since != new.since:  # of an earlier idle period
+            first, number = new, 0
+        self._unwarned[key] = first, number + 1
+        return first if number + 1 >= WARNING_TRIES else None
 
     def saw_all(self, servers: Collection[ServerKey]) -> frozenset[ServerKey]:
         """Note all running servers; return those that this sweep or the last complete one saw.

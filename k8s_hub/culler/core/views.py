@@ -10,7 +10,7 @@ from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.decision import HELD, Action, DecisionRecord
 from k8s_hub.culler.core.extensions import ExtensionLimits, Quota, can_extend, used_up
 from k8s_hub.culler.core.policy import Cause, Work
-from k8s_hub.culler.core.report import Stop, SweepRecord, format_seconds
+from k8s_hub.culler.core.report import Stop, SweepRecord
 from k8s_hub.culler.core.rules import MatchedRule
 from k8s_hub.text import Message, counted, format_duration, printable
 
@@ -84,21 +84,8 @@ class Offer:
     """How long a user may extend a server now; ``sentence``: the extensions left, or why there are none."""
 
     lengths: tuple[timedelta, ...] = ()
-    until: datetime | None = (
-        None  # the end of its maximum runtime, if the longest extension would exceed that
-    )
+    until: datetime | None = None  # the end of its maximum runtime, if the longest extension would exceed it
     sentence: Message = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepRow:
-    """One row in the list of sweeps."""
-
-    begun: datetime
-    kind: str
-    took: str
-    error: str | None  # None: it succeeded
-    outcome: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +128,9 @@ def row(record: DecisionRecord, *, is_dry_run: bool = False, is_own: bool = True
     """Return what the pages show about a server; is_own: to its own user."""
     fate, condition = _fate(record, is_dry_run=is_dry_run, is_own=is_own)
     is_exempt = record.verdict.cause is Cause.EXEMPT
-    limit = f"{format_duration(record.matched.limits.timeout)}, {_origin(record.matched.name)}"
+    rule = record.matched.name
+    origin = "the default limit" if rule is None else f"by the rule {printable(rule)}"
+    limit = f"{format_duration(record.matched.limits.timeout)}, {origin}"
     return Row(
         record=record,
         state=state_of(record),
@@ -267,15 +256,9 @@ def stops_with(stops: Sequence[Stop], text: str) -> list[Stop]:
     return [stop for stop in stops if part in f"{stop.user}/{stop.server}".casefold()][:STOPS]
 
 
-def sweeps(records: Sequence[SweepRecord]) -> list[SweepRow]:
+def sweeps(records: Sequence[SweepRecord]) -> list[SweepRecord]:
     """Return the sweeps that did something or failed, the newest first."""
-    rows = (_sweep(record) for record in reversed(records) if not _is_empty(record))
-    return list(islice(rows, SWEEPS))
-
-
-def last_sweep(records: Sequence[SweepRecord]) -> SweepRow | None:
-    """Return the newest sweep, or None."""
-    return _sweep(records[-1]) if records else None
+    return list(islice((record for record in reversed(records) if not _is_empty(record)), SWEEPS))
 
 
 def _is_empty(record: SweepRecord) -> bool:
@@ -287,16 +270,6 @@ def _is_empty(record: SweepRecord) -> bool:
             *(report.held_by_guard, report.held_by_grace, report.warned, report.deleted, report.delete_failed, report.lost),
         )
     )  # fmt: skip
-
-
-def _sweep(record: SweepRecord) -> SweepRow:
-    return SweepRow(
-        begun=record.begun,
-        kind=record.kind,
-        took=format_seconds(record.seconds),
-        error=None if record.error is None else printable(record.error),
-        outcome="" if record.report is None else record.report.counts(),
-    )
 
 
 def banners(
@@ -333,11 +306,8 @@ def _fate(record: DecisionRecord, *, is_dry_run: bool, is_own: bool) -> tuple[st
     if record.action in _FATES:
         return _FATES[record.action], ""
     if verdict.culls:
-        return (
-            ("Would stop at the next sweep, but this is a dry run.", "")
-            if is_dry_run
-            else ("Stops at the next sweep.", "")
-        )
+        would = "Would stop at the next sweep, but this is a dry run."
+        return would if is_dry_run else "Stops at the next sweep.", ""
     if verdict.cause is Cause.PENDING:
         return _PENDING.get(record.pending or "", "It is changing."), ""
     if verdict.cause in HELD:
@@ -390,10 +360,6 @@ def _unless(record: DecisionRecord, *, is_own: bool) -> str:
         run = "you run something" if is_own else "somebody runs something"
         return f"unless {run} before then. An open tab does not count."
     return f"unless {'you use it' if is_own else 'somebody uses it'} before then."
-
-
-def _origin(rule: str | None) -> str:
-    return "the default limit" if rule is None else f"by the rule {printable(rule)}"
 
 
 def _source(work: Work | None) -> str:

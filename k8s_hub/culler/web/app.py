@@ -5,9 +5,8 @@ import hmac
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
 from importlib.resources import files
 
 from jupyterhub.services.auth import HubOAuth
@@ -16,10 +15,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError, RequestHandler
 
 from k8s_hub.culler.core.page_settings import PageSettings
-from k8s_hub.culler.core.report import Board, Health
-from k8s_hub.culler.decider import Decider
-from k8s_hub.culler.outages import Outages
-from k8s_hub.culler.state import StateStore
+from k8s_hub.culler.core.report import Health
 from k8s_hub.culler.web.base import (
     POLICY,
     CallbackHandler,
@@ -34,7 +30,6 @@ from k8s_hub.culler.web.base import (
 from k8s_hub.culler.web.handlers import (
     AllServersHandler,
     ExtendHandler,
-    PageHub,
     ReleaseHandler,
     ServersHandler,
     Site,
@@ -54,31 +49,9 @@ LARGEST_BODY = 64 * 1024
 
 
 @asynccontextmanager
-async def serve_page(
-    settings: PageSettings,
-    *,
-    board: Board,
-    decider: Decider,
-    store: StateStore,
-    hub: PageHub,
-    now: Callable[[], datetime],
-    health: Callable[[], Health],
-    outages: Outages | None = None,
-    is_dry_run: bool = False,
-) -> AsyncIterator[None]:
+async def serve_page(site: Site) -> AsyncIterator[None]:
     """Serve the pages until the context ends; raise OSError if the address cannot be used."""
-    site = Site(
-        settings=settings,
-        board=board,
-        decider=decider,
-        store=store,
-        hub=hub,
-        now=now,
-        health=health,
-        outages=outages or Outages(),
-        is_dry_run=is_dry_run,
-        login=_login(settings),
-    )
+    settings = site.settings
     async with _served(application(site), settings):
         log.info(
             "page: serving %s, listening on %s port %d", settings.prefix, settings.ip or "*", settings.port
@@ -90,7 +63,7 @@ async def serve_page(
 async def serve_problem(settings: PageSettings, problem: str) -> AsyncIterator[None]:
     """Serve a page that tells admins why the culler does not run; raise OSError as `serve_page`."""
     health = Health(healthy=False, reason=problem, last_success=None, last_error=None)
-    site = ClosedSite(settings=settings, login=_login(settings), problem=problem, health=lambda: health)
+    site = ClosedSite(settings=settings, problem=problem, health=lambda: health)
     async with _served(application(site, CLOSED), settings):
         yield
 
@@ -140,6 +113,7 @@ def application(site: PageContext, pages: Mapping[str, type[RequestHandler]] = P
         ],
         default_handler_class=NowhereHandler,
         default_handler_args=shared,
+        login=_login(site.settings),
         cookie_secret=_secret(settings=site.settings),
         xsrf_cookies=True,
         log_function=lambda _handler: None,  # an access log would contain the codes of logins

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated, UserNotAllowed
+from jupyterhub.services.auth import HubOAuthCallbackHandler, HubOAuthenticated, UserNotAllowed
 from markupsafe import Markup
 from tornado.web import HTTPError, RequestHandler
 
@@ -118,10 +118,9 @@ def page_policy(hub_host: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class PageContext:
-    """What every page needs to log users in, and how the culler is."""
+    """What every page needs: its settings, and how the culler is."""
 
     settings: PageSettings
-    login: HubOAuth
     health: Callable[[], Health]
 
 
@@ -209,7 +208,7 @@ class PageHandler(HubOAuthenticated, StyledHandler):  # type: ignore[misc] # Jup
     def initialize(self, site: PageContext) -> None:
         """Take the shared context from tornado."""
         super().initialize(site)
-        self.hub_auth = site.login
+        self.hub_auth = self.settings["login"]
 
     def get_current_user(self) -> None:
         """Return None: `prepare` sets the user, because JupyterHub's own lookup would block the process."""

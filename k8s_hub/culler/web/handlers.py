@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
@@ -19,9 +19,10 @@ from k8s_hub.culler.core.policy import facts_of
 from k8s_hub.culler.core.report import Board, Stop
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import LoggedOnce
-from k8s_hub.culler.outages import Outages, as_swept
+from k8s_hub.culler.outages import Outages, decide_as_swept
 from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.web.base import AWAY, HUB_SECONDS, PageContext, PageHandler, is_admin, render
+from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.errors import HubError, HubForbidden, HubNotFound
 from k8s_hub.hub.users import Server, User, without_stopped
 from k8s_hub.text import Message
@@ -42,16 +43,6 @@ TO_THE_LIMIT = "limit"
 """Value of ``seconds`` for an extension until the maximum runtime."""
 
 
-class PageHub(Protocol):
-    """The calls of the hub that the pages make."""
-
-    async def user(self, name: str, *, with_stopped: bool = False) -> User:
-        """As HubApi.user."""
-
-    async def stop_server(self, user: str, name: str = "") -> bool:
-        """As HubApi.stop_server."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Site(PageContext):
     """What all handlers share."""
@@ -59,9 +50,9 @@ class Site(PageContext):
     board: Board
     decider: Decider
     store: StateStore
-    hub: PageHub
+    hub: HubApi
     now: Callable[[], datetime]
-    is_dry_run: bool
+    is_dry_run: bool = False
     outages: Outages = field(default_factory=Outages)
     log_once: LoggedOnce = field(default_factory=LoggedOnce)
 
@@ -74,9 +65,8 @@ class Decided:
     servers: Sequence[Server]  # running, starting or stopping
     records: Mapping[str, DecisionRecord]  # by server name; without failed decisions
     stopped: Sequence[str] = ()  # names of stopped servers
-    ends: Mapping[str, LastEnd] = field(
-        default_factory=dict
-    )  # of those that ended by themselves, if the token shows it
+    #: Of those that ended by themselves, if the token shows it.
+    ends: Mapping[str, LastEnd] = field(default_factory=dict)
 
 
 class _ServerHandler(PageHandler):
@@ -133,13 +123,8 @@ class _ServerHandler(PageHandler):
         site = self.site
         try:
             facts = facts_of(server, user, site.store, site.board.work(user.name, server.name))
-            now = site.now()
-            decision = as_swept(
-                await site.decider.decide(facts, now),
-                now,
-                outages=site.outages,
-                brakes=site.store,
-                notice=site.decider.notice,
+            decision = await decide_as_swept(
+                site.decider, facts, site.now(), outages=site.outages, store=site.store
             )
             return decision.record(Action.KEPT)
         except Exception as error:  # noqa: BLE001 - the arbiter hook may raise anything
@@ -330,7 +315,7 @@ class AllServersHandler(_ServerHandler):
             filter=wanted,
             query=query,
             sweeps=views.sweeps(site.board.sweeps),
-            last_sweep=views.last_sweep(site.board.sweeps),
+            last_sweep=site.board.sweeps[-1] if site.board.sweeps else None,
             now=site.now(),
             here=f"{site.settings.prefix}all?{query(listing.page)}",
             xsrf=self.token,
@@ -353,33 +338,57 @@ class AllServersHandler(_ServerHandler):
         )
 
 
-class ExtendHandler(_ServerHandler):
-    """Extends a server."""
+class _Refused(Exception):
+    """A form has no effect; the message is for the user."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _FormHandler(_ServerHandler):
+    """A form about one server."""
+
+    done: str  # in the address afterwards
+
+    async def act(self, owner: str, server: str) -> None:
+        """Do what the form asks for; raise _Refused or ExtensionRefused."""
+        raise NotImplementedError
 
     async def post(self) -> None:
-        """Extend it, or show why not."""
+        """Do it, or show why not."""
         owner = self.owner(self.get_body_argument("user", None))
         server = self.get_body_argument("server", "", strip=False)
+        error: Message
+        try:
+            await self.act(owner, server)
+        except ExtensionRefused as refused:
+            status, error = 422, refused.message
+        except _Refused as refused:
+            status, error = refused.status, (str(refused),)
+        else:
+            self.redirect(self.path_of(owner, done=self.done, server=server), status=303)
+            return
+        self.set_status(status)
+        await self.show_servers(owner, error=error)
+
+
+class ExtendHandler(_FormHandler):
+    """Extends a server."""
+
+    done = EXTENDED
+
+    async def act(self, owner: str, server: str) -> None:
+        """Extend it."""
         try:
             decided = await self.decided(owner)
         except HubNotFound:
             decided = Decided(user=owner, servers=(), records={})
         except (HubError, TimeoutError):
-            await self.show_servers(owner)
-            return
-        if server not in decided.records and any(each.name == server for each in decided.servers):
-            await self.show_servers(owner)  # shows that the decision failed
-            return
-        try:
-            self._extend(decided.records.get(server), owner, server)
-        except ExtensionRefused as refused:
-            self.set_status(422)
-            await self.show_servers(owner, error=refused.message)
-        else:
-            self.redirect(self.path_of(owner, done=EXTENDED, server=server), status=303)
-
-    def _extend(self, record: DecisionRecord | None, owner: str, server: str) -> None:
-        """Extend the server; raise ExtensionRefused."""
+            raise _Refused(503, AWAY) from None
+        record = decided.records.get(server)
+        if record is None and any(each.name == server for each in decided.servers):
+            raise _Refused(500, UNDECIDED)
         if record is None:
             raise ExtensionRefused(f"You can extend {views.title_of(server)} once it is running.")
         now = self.site.now()
@@ -392,56 +401,42 @@ class ExtendHandler(_ServerHandler):
         self.site.store.extend(owner, server, length, by_admin=self.by_admin)
 
 
-class ReleaseHandler(_ServerHandler):
+class ReleaseHandler(_FormHandler):
     """Ends an extension."""
 
-    async def post(self) -> None:
-        """End it, or show why not."""
-        owner = self.owner(self.get_body_argument("user", None))
-        server = self.get_body_argument("server", "", strip=False)
-        try:
-            self.site.store.release(owner, server)
-        except ExtensionRefused as refused:
-            self.set_status(422)
-            await self.show_servers(owner, error=refused.message)
-        else:
-            self.redirect(self.path_of(owner, done=RELEASED, server=server), status=303)
+    done = RELEASED
+
+    async def act(self, owner: str, server: str) -> None:
+        """End it."""
+        self.site.store.release(owner, server)
 
 
-class StopHandler(_ServerHandler):
+class StopHandler(_FormHandler):
     """Stops a server for its user or an admin, with the culler's own token."""
 
-    async def post(self) -> None:
-        """Stop it, or show why not."""
-        owner = self.owner(self.get_body_argument("user", None))
-        server = self.get_body_argument("server", "", strip=False)
-        status, problem = await self._stopped(owner, server)
-        if problem:
-            self.set_status(status)
-            await self.show_servers(owner, error=(problem,))
-        else:
-            self.redirect(self.path_of(owner, done=STOPPED, server=server), status=303)
+    done = STOPPED
 
-    async def _stopped(self, owner: str, server: str) -> tuple[int, str]:
-        """Stop the server; return the HTTP status, and the problem or an empty string."""
+    async def act(self, owner: str, server: str) -> None:
+        """Stop it."""
         if self.site.is_dry_run:
-            return 422, views.DRY_RUN
+            raise _Refused(422, views.DRY_RUN)
         try:
             async with asyncio.timeout(HUB_SECONDS):
                 await self.site.hub.stop_server(owner, server)
         except HubNotFound:
-            return 404, "The hub did not find this server. It may have stopped already: reload the page."
+            raise _Refused(
+                404, "The hub did not find this server. It may have stopped already: reload the page."
+            ) from None
         except HubForbidden:
-            return 403, FORBIDDEN
+            raise _Refused(403, FORBIDDEN) from None
         except (HubError, TimeoutError):
-            return 503, AWAY
+            raise _Refused(503, AWAY) from None
         log.info(
             "%s: stopped: requested on the page by %s",
             views.name_of(owner, server),
             self.current_user["name"],
         )
         self.site.store.runs(owner, server)  # the culler's earlier stop is no longer the last one
-        return 200, ""
 
 
 def _ends_of(user: User) -> dict[str, LastEnd]:

@@ -18,6 +18,7 @@ from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.sweep import Sweep, SweepOptions
+from k8s_hub.culler.web import handlers
 from k8s_hub.culler.web.app import serve_page
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
@@ -137,14 +138,16 @@ class Site:
         async with (
             self.connected() as connection,
             serve_page(
-                self.settings,
-                board=self.board,
-                decider=self.decider,
-                store=self.store,
-                hub=HubApi(connection),
-                now=self.clock,
-                health=Pulse(timedelta(minutes=5), self.clock).health,
-                is_dry_run=self.is_dry_run,
+                handlers.Site(
+                    settings=self.settings,
+                    board=self.board,
+                    decider=self.decider,
+                    store=self.store,
+                    hub=HubApi(connection),
+                    now=self.clock,
+                    health=Pulse(timedelta(minutes=5), self.clock).health,
+                    is_dry_run=self.is_dry_run,
+                )
             ),
         ):
             yield self
