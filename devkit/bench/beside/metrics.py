@@ -20,7 +20,7 @@ class Seen:
 
     #: When its process started; tells a restarted one.
     started: float
-    #: How many watches hubs have open.
+    #: How many watches of lasting objects hubs have open. One of events may close at any time.
     watches: int
 
     @classmethod
@@ -29,20 +29,22 @@ class Seen:
         open_now = _of_hubs(metrics, "longrunning_requests")
         return cls(
             started=float(found[1]) if found else 0.0,
-            watches=sum(count for verb, count in open_now if verb == "WATCH"),
+            watches=sum(
+                count for verb, resource, count in open_now if verb == "WATCH" and resource != "events"
+            ),
         )
 
 
 def hub_requests(metrics: str) -> Counter[str]:
     """Return the requests of hubs so far, by verb."""
     counted: Counter[str] = Counter()
-    for verb, count in _of_hubs(metrics, "request_total"):
+    for verb, _, count in _of_hubs(metrics, "request_total"):
         counted[verb] += count
     return counted
 
 
-def _of_hubs(metrics: str, name: str) -> Iterator[tuple[str, int]]:
-    """Yield verb and value of the samples about a namespace's own objects.
+def _of_hubs(metrics: str, name: str) -> Iterator[tuple[str, str, int]]:
+    """Yield verb, resource and value of the samples about a namespace's own objects.
 
     Controllers, scheduler and nodes list and watch the whole cluster, and write to subresources; what else they do in
     a quiet namespace is nothing.
@@ -50,7 +52,7 @@ def _of_hubs(metrics: str, name: str) -> Iterator[tuple[str, int]]:
     for sample, labels, value in SAMPLE.findall(metrics):
         what = dict(LABEL.findall(labels)) if sample == name else {}
         if what.get("resource") in KINDS and what["scope"] != "cluster" and not what["subresource"]:
-            yield what["verb"], int(float(value))
+            yield what["verb"], what["resource"], int(float(value))
 
 
 def read_requests(plane: ControlPlane) -> Counter[str]:

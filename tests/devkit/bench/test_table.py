@@ -13,6 +13,7 @@ apiserver_request_total{code="200",resource="leases",scope="resource",subresourc
 # TYPE apiserver_longrunning_requests gauge
 apiserver_longrunning_requests{resource="pods",scope="namespace",subresource="",verb="WATCH"} 1
 apiserver_longrunning_requests{resource="persistentvolumeclaims",scope="namespace",subresource="",verb="WATCH"} 1
+apiserver_longrunning_requests{resource="events",scope="namespace",subresource="",verb="WATCH"} 1
 apiserver_longrunning_requests{resource="pods",scope="cluster",subresource="",verb="WATCH"} 4
 apiserver_longrunning_requests{resource="pods",scope="resource",subresource="log",verb="CONNECT"} 5
 process_start_time_seconds 1.79625812345e+09
