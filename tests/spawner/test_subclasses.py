@@ -449,6 +449,29 @@ async def test_a_hook_creates_one_more_claim_as_with_kubespawner_and_the_home_is
             assert volume["persistentVolumeClaim"]["claimName"] == "claim-ada"
 
 
+class OneHomeForAll(KubeSpawner):
+    """Names the claim in its manifest only; the first user's start creates it."""
+
+    def get_pvc_manifest(self):
+        claim = super().get_pvc_manifest()
+        claim.metadata.name = "of-the-course"
+        return claim
+
+
+@pytest.mark.looptime
+@pytest.mark.hub
+async def test_a_subclass_names_a_claim_that_exists(hub, cluster):
+    async with hub(spawner_class=OneHomeForAll) as hub:
+        for user in ("ada", "bob", "bob"):
+            await started(hub, user)
+            (volume,) = only(cluster, PODS)["spec"]["volumes"]
+            await hub.stop_server(user)
+            await hub.wait_stopped(user)
+
+            assert only(cluster, CLAIMS)["metadata"]["name"] == "of-the-course"
+            assert volume["persistentVolumeClaim"]["claimName"] == "of-the-course"
+
+
 @pytest.mark.looptime
 @pytest.mark.hub
 async def test_a_hook_makes_the_home_itself_and_further_objects(hub, cluster):
