@@ -233,6 +233,14 @@ class ChosenAtStart(KubeSpawner):
         return (yield super().start())
 
 
+class BelowTheStart(KubeSpawner):
+    """Overrides what KubeSpawner's start calls."""
+
+    async def _start(self):
+        self.environment = {"SHARD": "7"}
+        return await super()._start()
+
+
 class FromTheApi(KubeSpawner):
     """Has options of its own beside profiles."""
 
@@ -254,7 +262,7 @@ class AtOnce(KubeSpawner):
 
 @pytest.mark.looptime
 @pytest.mark.hub
-@pytest.mark.parametrize("spawner_class", [ChosenAtStart, FromTheApi, AtOnce])
+@pytest.mark.parametrize("spawner_class", [ChosenAtStart, BelowTheStart, FromTheApi, AtOnce])
 async def test_what_a_subclass_sets_before_the_pod_is_made_counts(hub, cluster, spawner_class):
     async with hub(spawner_class=spawner_class) as hub:
         await started(hub)
@@ -626,8 +634,8 @@ async def test_what_others_call_is_there(name):
 
 async def test_a_method_that_nothing_calls_is_told_once(caplog):
     class Old(KubeSpawner):
-        async def _start(self):
-            return await super()._start()
+        async def _make_create_pod_request(self, pod, request_timeout):
+            return await super()._make_create_pod_request(pod, request_timeout)
 
         def is_pod_running(self, pod):
             return True
@@ -643,15 +651,15 @@ async def test_a_method_that_nothing_calls_is_told_once(caplog):
     bare_spawner(spawner_class=Older)
 
     assert [message.split(",")[0] for message in caplog.messages] == [
-        "Old defines _start",
+        "Old defines _make_create_pod_request",
         "Old defines is_pod_running",
         "Old defines _start_watching_events",
-        "Older defines _start",
+        "Older defines _make_create_pod_request",
         "Older defines is_pod_running",
         "Older defines _start_watching_events",
     ]
-    with pytest.raises(AttributeError, match=r"use start, with super\(\)\.start\(\)"):
-        await spawner._start()
+    with pytest.raises(AttributeError, match=r"use get_pod_manifest or get_pvc_manifest"):
+        await spawner._make_create_pod_request({}, 3)
     assert spawner.is_pod_running({})
 
 

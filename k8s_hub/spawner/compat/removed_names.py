@@ -23,7 +23,6 @@ _CREATES = f"get_pod_manifest or get_pvc_manifest for what is created, and {_API
 _STATE = "the names in get_state and load_state"
 
 INSTEAD = {
-    "_start": "start, with super().start()",
     "_last_event": "events, which has those of this start only",
     "_state_kubespawner_version": _STATE,
     "_pvc_exists": _STATE,
