@@ -166,6 +166,8 @@ class PlainAttributes(KubeSpawner):
 
     image = "registry/ours:1"
     notebook_dir = "/home/jovyan/work"
+    extra_labels = extra_annotations = ()
+    extra_pod_config = extra_container_config = extra_resource_limits = None
     image_pull_policy = Unicode("Always", config=True, help="When the image is pulled.")
 
     @default("uid")
