@@ -155,6 +155,8 @@ async def test_a_subclass_builds_objects_of_its_own_with_the_spawner_s_parts():
     assert spawner._build_common_annotations({})["hub.jupyter.org/servername"] == "gpu"
     assert spawner._sorted_dict_values({"b": 1, "a": 2}) == [2, 1]
     assert spawner._sorted_dict_values([1]) == [1]
+    assert {"a", "z", "0"} < spawner.safe_chars
+    assert not spawner.safe_chars & {"-", "A"}
     assert (spawner.pod_name, spawner.pvc_name) == ("jupyter-ada--gpu", "claim-ada--gpu")
     assert spawner.dns_name.startswith("jupyter-ada--gpu.labs.")
     assert spawner.secret_name == "jupyter-ada--gpu"
