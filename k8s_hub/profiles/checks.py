@@ -13,6 +13,7 @@ from k8s_hub.profiles.listing import (
     ACCESS,
     RULES,
     choices_of,
+    has_foreign_access,
     options_of,
     slug_of,
     unlisted_choice_of,
@@ -59,11 +60,13 @@ class UnusableProfiles(ValueError):
     """A profile cannot work. The message begins with the path to the fault."""
 
 
-def usable(profile_list: Any) -> tuple[dict[str, Raw], list[str]]:
+def usable(profile_list: Any, *, of_function: bool = False) -> tuple[dict[str, Raw], list[str]]:
     """Return the usable profiles by their paths, in order, and a message for each fault.
 
     A key that seems to be misspelled leaves out nothing. An option without choices is left out alone. Any other fault leaves out
     its whole profile, because the rest might start a different server than intended. Raises UnusableProfiles if ``profile_list`` is not a list or dictionary.
+
+    ``of_function``: an administrator's function returned the list. The ``access`` of a profile may then be a string.
     """
     if not isinstance(profile_list, Mapping | list | tuple):
         raise UnusableProfiles(
@@ -72,7 +75,7 @@ def usable(profile_list: Any) -> tuple[dict[str, Raw], list[str]]:
     kept, faults = {}, []
     for place, profile in with_places(profile_list):
         try:
-            _check_profile(profile, place)
+            _check_profile(profile, place, of_function=of_function)
         except UnusableProfiles as error:
             faults += [f"{error}; the profile is left out", *_misspelled_keys(profile, place)]
             continue
@@ -101,6 +104,8 @@ def foreign_rules(profiles: Mapping[str, Raw]) -> Iterator[str]:
     """Yield the path of each key that looks like an access rule, but is not one."""
     for place, part in chain(_choosable(profiles), _options(profiles)):
         yield from (f"{place}.{key}" for key in FOREIGN_RULES if key in part)
+        if has_foreign_access(part):
+            yield f"{place}.{ACCESS}"
 
 
 def overrides_too_late(profiles: Mapping[str, Raw]) -> Iterator[str]:
@@ -189,12 +194,13 @@ def _items_in(owner: Any, key: str, place: str) -> Iterator[tuple[str, Any]]:
         yield from ((f"{place}.{key}.{name}", item) for name, item in items.items())
 
 
-def _check_profile(profile: Any, place: str) -> None:
+def _check_profile(profile: Any, place: str, *, of_function: bool) -> None:
     _check_dictionary(profile, place)
     if profile.get("display_name") is None:
         raise UnusableProfiles(f"{place}: display_name is missing")
     _check_override(profile, place)
-    _check_access(profile, place)
+    if not (of_function and has_foreign_access(profile)):
+        _check_access(profile, place)
     _check_optional_dictionary(profile.get("profile_options"), f"{place}.profile_options")
     for name, option in options_of(profile).items():
         if option is not None:

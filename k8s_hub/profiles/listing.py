@@ -120,9 +120,18 @@ class Person:
     groups: frozenset[str] = frozenset()
 
 
+def has_foreign_access(ruled: Raw) -> bool:
+    """Return whether ``access`` is a string: no rule, but a word that an administrator's own function filters by."""
+    return isinstance(ruled.get(ACCESS), str)
+
+
+def _rule_of(ruled: Raw) -> Raw | None:
+    return None if has_foreign_access(ruled) else ruled.get(ACCESS)
+
+
 def may_choose(ruled: Raw, person: Person) -> bool:
     """Return whether this person may choose the profile, option or choice."""
-    access = ruled.get(ACCESS)
+    access = _rule_of(ruled)
     if access is None:
         return True
     return person.name in (access.get(USERS) or ()) or not person.groups.isdisjoint(access.get(GROUPS) or ())
@@ -130,7 +139,7 @@ def may_choose(ruled: Raw, person: Person) -> bool:
 
 def has_rules(profiles: Iterable[Raw]) -> bool:
     """Return whether any access rule exists."""
-    return any(ruled.get(ACCESS) is not None for ruled in _ruled(profiles))
+    return any(_rule_of(ruled) is not None for ruled in _ruled(profiles))
 
 
 def offered(profiles: Sequence[Raw], person: Person) -> Sequence[Raw]:

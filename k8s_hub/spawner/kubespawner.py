@@ -355,7 +355,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._life = lifecycle.start_begun(self._life)
         lost = self._lost
         try:
-            url = await self._url_in_time(utcnow())
+            url = await self._start()
         except BaseException as error:
             self._life = lifecycle.start_failed(self._life)
             if isinstance(error, asyncio.CancelledError):
@@ -396,8 +396,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 self._stop_pending = False  # as the hub's next try would do; it refuses starts meanwhile
                 IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
 
-    async def _url_in_time(self, started: datetime) -> str:
-        """Return the URL once the new server answers there; else fail with a reason before the hub's deadline."""
+    async def _start(self) -> str:
+        """Return the URL once the new server answers there; else fail with a reason before the hub's deadline.
+
+        `start` calls this; subclasses may override either.
+        """
+        started = utcnow()
         begun, seconds = asyncio.get_running_loop().time(), self.start_timeout
         limit = asyncio.timeout_at(begun + _until_last_words(seconds))
         url = ""

@@ -171,9 +171,10 @@ class Overridable(
         """
         if not profile_list:
             return []
-        profiles, faults = usable(profile_list)
+        of_function = callable(self.profile_list)
+        profiles, faults = usable(profile_list, of_function=of_function)
         if profile_list is not self.profile_list:  # the trait's validator has warned about that one
-            self._warn_about_profiles(profiles, of_function=callable(self.profile_list))
+            self._warn_about_profiles(profiles, of_function=of_function)
         return user_choices.usable_profiles(self, profiles, faults)
 
     # --- Names ---

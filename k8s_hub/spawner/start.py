@@ -284,12 +284,14 @@ async def ensure_claim(
                 if missing is not None and await _is_out_of_sight(attempt, attempt.key(missing)):
                     continue
                 key = late.key_for(purpose) or attempt.key(name)
+                body = manifest(key.name)
                 try:
-                    created = await _create_claim(attempt, manifest(key.name), feed)
+                    created = await _create_claim(attempt, body, feed)
                 except asyncio.CancelledError:
                     late.add(purpose, key)
                     raise
                 late.settle(purpose)
+                created = created or _named_by_a_subclass(attempt, body, key)
                 if created is not None:
                     return created
             case _:
@@ -628,6 +630,12 @@ async def _create_claim(attempt: Attempt, manifest: Raw, feed: EventSubscription
         return None
     except KubeError as error:
         raise refused(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
+
+
+def _named_by_a_subclass(attempt: Attempt, manifest: Raw, chosen: Key) -> Raw | None:
+    """Return the claim that exists by the manifest's name if that is not the chosen one: a choice would never find it."""
+    key = attempt.key(key_of(manifest).name)
+    return None if key == chosen else attempt.cluster.claims.view.get(key)
 
 
 async def _until_claim_gone(attempt: Attempt, claim: Raw) -> None:

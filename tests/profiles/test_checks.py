@@ -212,6 +212,15 @@ def test_rules_of_administrators_own_functions_are_found_wherever_they_stand(key
     assert not list(foreign_rules(placed(ruled())))
 
 
+def test_a_word_as_access_is_foreign_only_in_a_profile_that_a_function_returns():
+    of_profile = [{"display_name": "A"}, {"display_name": "B", "access": "staff"}]
+    of_choice = [{"display_name": "A"}, *option(choices={"a": {"access": "staff"}})]
+
+    assert list(foreign_rules(usable(of_profile, of_function=True)[0])) == ["profile_list[1].access"]
+    assert list(usable(of_profile)[0]) == ["profile_list[0]"]
+    assert list(usable(of_choice, of_function=True)[0]) == ["profile_list[0]"]
+
+
 def test_keys_that_are_like_a_known_one_are_named_with_it():
     image = {"display_nam": "Image", "choises": {"a": {}}}
     choice = {"kubespawner_overide": {}, "defualt": True}

@@ -155,6 +155,8 @@ async def test_a_subclass_builds_objects_of_its_own_with_the_spawner_s_parts():
     assert spawner._build_common_annotations({})["hub.jupyter.org/servername"] == "gpu"
     assert spawner._sorted_dict_values({"b": 1, "a": 2}) == [2, 1]
     assert spawner._sorted_dict_values([1]) == [1]
+    assert {"a", "z", "0"} < spawner.safe_chars
+    assert not spawner.safe_chars & {"-", "A"}
     assert (spawner.pod_name, spawner.pvc_name) == ("jupyter-ada--gpu", "claim-ada--gpu")
     assert spawner.dns_name.startswith("jupyter-ada--gpu.labs.")
     assert spawner.secret_name == "jupyter-ada--gpu"
@@ -166,6 +168,8 @@ class PlainAttributes(KubeSpawner):
 
     image = "registry/ours:1"
     notebook_dir = "/home/jovyan/work"
+    extra_labels = extra_annotations = ()
+    extra_pod_config = extra_container_config = extra_resource_limits = None
     image_pull_policy = Unicode("Always", config=True, help="When the image is pulled.")
 
     @default("uid")
@@ -233,6 +237,14 @@ class ChosenAtStart(KubeSpawner):
         return (yield super().start())
 
 
+class BelowTheStart(KubeSpawner):
+    """Overrides what KubeSpawner's start calls."""
+
+    async def _start(self):
+        self.environment = {"SHARD": "7"}
+        return await super()._start()
+
+
 class FromTheApi(KubeSpawner):
     """Has options of its own beside profiles."""
 
@@ -254,7 +266,7 @@ class AtOnce(KubeSpawner):
 
 @pytest.mark.looptime
 @pytest.mark.hub
-@pytest.mark.parametrize("spawner_class", [ChosenAtStart, FromTheApi, AtOnce])
+@pytest.mark.parametrize("spawner_class", [ChosenAtStart, BelowTheStart, FromTheApi, AtOnce])
 async def test_what_a_subclass_sets_before_the_pod_is_made_counts(hub, cluster, spawner_class):
     async with hub(spawner_class=spawner_class) as hub:
         await started(hub)
@@ -449,6 +461,29 @@ async def test_a_hook_creates_one_more_claim_as_with_kubespawner_and_the_home_is
             assert volume["persistentVolumeClaim"]["claimName"] == "claim-ada"
 
 
+class OneHomeForAll(KubeSpawner):
+    """Names the claim in its manifest only; the first user's start creates it."""
+
+    def get_pvc_manifest(self):
+        claim = super().get_pvc_manifest()
+        claim.metadata.name = "of-the-course"
+        return claim
+
+
+@pytest.mark.looptime
+@pytest.mark.hub
+async def test_a_subclass_names_a_claim_that_exists(hub, cluster):
+    async with hub(spawner_class=OneHomeForAll) as hub:
+        for user in ("ada", "bob", "bob"):
+            await started(hub, user)
+            (volume,) = only(cluster, PODS)["spec"]["volumes"]
+            await hub.stop_server(user)
+            await hub.wait_stopped(user)
+
+            assert only(cluster, CLAIMS)["metadata"]["name"] == "of-the-course"
+            assert volume["persistentVolumeClaim"]["claimName"] == "of-the-course"
+
+
 @pytest.mark.looptime
 @pytest.mark.hub
 async def test_a_hook_makes_the_home_itself_and_further_objects(hub, cluster):
@@ -603,8 +638,8 @@ async def test_what_others_call_is_there(name):
 
 async def test_a_method_that_nothing_calls_is_told_once(caplog):
     class Old(KubeSpawner):
-        async def _start(self):
-            return await super()._start()
+        async def _make_create_pod_request(self, pod, request_timeout):
+            return await super()._make_create_pod_request(pod, request_timeout)
 
         def is_pod_running(self, pod):
             return True
@@ -620,15 +655,15 @@ async def test_a_method_that_nothing_calls_is_told_once(caplog):
     bare_spawner(spawner_class=Older)
 
     assert [message.split(",")[0] for message in caplog.messages] == [
-        "Old defines _start",
+        "Old defines _make_create_pod_request",
         "Old defines is_pod_running",
         "Old defines _start_watching_events",
-        "Older defines _start",
+        "Older defines _make_create_pod_request",
         "Older defines is_pod_running",
         "Older defines _start_watching_events",
     ]
-    with pytest.raises(AttributeError, match=r"use start, with super\(\)\.start\(\)"):
-        await spawner._start()
+    with pytest.raises(AttributeError, match=r"use get_pod_manifest or get_pvc_manifest"):
+        await spawner._make_create_pod_request({}, 3)
     assert spawner.is_pod_running({})
 
 

@@ -134,6 +134,28 @@ class TestConfiguration:
         assert of_function.startswith("KubeSpawner.profile_list's profiles: allowed_groups and")
         assert "access: {groups: [...], users: [...]}" in of_list
 
+    async def test_a_word_as_access_is_one_of_the_function_that_returns_it(self, caplog):
+        """Nebari's function filters by access: all, yaml or keycloak."""
+        warn_once.cache_clear()
+        foreign = [{**profile, "access": "yaml"} for profile in one(image="free")]
+        spawner = await chosen({"profile": "one"}, profile_list=lambda spawner: foreign)
+
+        assert spawner.image == "free"
+        assert "One" in await spawner.get_options_form()
+        (message,) = caplog.messages
+        assert message.startswith("KubeSpawner.profile_list's profiles: ")
+        assert "nor does access that is a string" in message
+
+    async def test_a_word_as_access_in_a_list_leaves_out_the_profile(self, caplog):
+        """Nobody filters a list, and a mistake must not open what it should restrict."""
+        warn_once.cache_clear()
+        mistaken = [{"display_name": "Small"}, {**one()[0], "access": "gpu-users"}]
+
+        assert (await refusal({"profile": "one"}, profile_list=mistaken)).sentence.startswith(
+            "There is no profile"
+        )
+        assert "KubeSpawner.profile_list[1].access: must be a dictionary, not a string" in caplog.text
+
     async def test_of_many_foreign_rules_the_log_names_the_first(self, caplog):
         warn_once.cache_clear()
         many = [{"display_name": f"p{number}", "allowed_groups": []} for number in range(9)]

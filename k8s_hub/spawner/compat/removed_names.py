@@ -1,6 +1,7 @@
 """Names that subclasses and hooks of KubeSpawner use: some still work, others say what to use instead."""
 
 import inspect
+import string
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,7 +24,6 @@ _CREATES = f"get_pod_manifest or get_pvc_manifest for what is created, and {_API
 _STATE = "the names in get_state and load_state"
 
 INSTEAD = {
-    "_start": "start, with super().start()",
     "_last_event": "events, which has those of this start only",
     "_state_kubespawner_version": _STATE,
     "_pvc_exists": _STATE,
@@ -42,7 +42,6 @@ INSTEAD = {
     "event_reflector": "events",
     "is_pod_running": "poll, or get_pod_url for the pod that runs",
     "pod_has_uid": "after_pod_created_hook, whose pod has one",
-    "safe_chars": "_expand_user_properties",
 }
 """The replacement for each removed name of KubeSpawner 7.1.0."""
 
@@ -73,6 +72,9 @@ class RemovedNames:
 
     #: Names that a subclass overrides although nothing here calls them.
     _defined_in_vain: tuple[str, ...] = ()
+
+    #: For code that escapes names with escapism.
+    safe_chars = frozenset(string.ascii_lowercase + string.digits)
 
     #: Done once the start has ended, whatever its result; None before it. For copies of progress().
     _start_future: "asyncio.Task[Any] | None" = None

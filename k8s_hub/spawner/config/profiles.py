@@ -141,8 +141,8 @@ def _about_foreign_rules(places: Sequence[str]) -> str:
     more = f" and {len(places) - _LISTED} more" if len(places) > _LISTED else ""
     return (
         f"KubeSpawner.{', '.join(places[:_LISTED])}{more}: allowed_groups and allowed_users restrict nothing unless your"
-        " own function filters by them, k8s_hub ignores them as KubeSpawner does; to restrict a profile or choice,"
-        " write access: {groups: [...], users: [...]}"
+        " own function filters by them, nor does access that is a string, k8s_hub ignores them as KubeSpawner does; to"
+        " restrict a profile or choice, write access: {groups: [...], users: [...]}"
     )
 
 
