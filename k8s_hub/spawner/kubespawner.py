@@ -269,10 +269,10 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         # The hub sets this before it adds its callbacks, so ours runs before the one that counts failures.
         self._outcome.follow(spawn, self, is_counted=self._lost is None)
         if spawn is not None:
-            spawn.add_done_callback(self._stop_soon_if_failed)
+            spawn.add_done_callback(self._stop_soon_unless_started)
 
-    def _stop_soon_if_failed(self, spawn: "asyncio.Future[Any]") -> None:
-        if not spawn.cancelled() and spawn.exception() is not None:
+    def _stop_soon_unless_started(self, spawn: "asyncio.Future[Any]") -> None:
+        if spawn.cancelled() or spawn.exception() is not None:
             IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
 
     async def run_auth_state_hook(self, auth_state: Any) -> None:
@@ -316,11 +316,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self.log.info("%s: waits in the queue for starts, as number %d", self._log_name, ahead + 1)
 
         async def in_turn() -> None:
-            try:
-                await place.may_begin
-            except asyncio.CancelledError:
-                IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
-                raise
+            await place.may_begin
             hook = self._run_hook()
             if hook is not None:
                 await hook
@@ -356,10 +352,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         lost = self._lost
         try:
             url = await self._url_in_time(utcnow())
-        except BaseException as error:
+        except BaseException:
             self._life = lifecycle.start_failed(self._life)
-            if isinstance(error, asyncio.CancelledError):
-                IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
             raise
         finally:
             self._run.progress.end()
