@@ -302,7 +302,9 @@ class Informer:
             why = f"it has not shown a change of {key}"
         if not self._watcher.reopen(why, with_list=is_lost):
             return False
-        self._reopened_for = {each: last for each, last in self._reopened_for.items() if self._is_followed(each)}
+        self._reopened_for = {
+            each: last for each, last in self._reopened_for.items() if self._is_followed(each)
+        }
         self._reopened_for[key] = (change, is_lost)
         return True
 
