@@ -302,8 +302,14 @@ class Informer:
             why = f"it has not shown a change of {key}"
         if not self._watcher.reopen(why, with_list=is_lost):
             return False
+        self._reopened_for = {
+            each: last for each, last in self._reopened_for.items() if self._is_followed(each)
+        }
         self._reopened_for[key] = (change, is_lost)
         return True
+
+    def _is_followed(self, key: Key) -> bool:
+        return key in self._notifier or key in self._listeners or self.view.entry(key) is not None
 
     async def _selected(self, key: Key) -> Raw | None:
         """Return the object; None if it does not exist or is not selected. Raises KubeError."""

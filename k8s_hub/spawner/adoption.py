@@ -38,7 +38,6 @@ from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.database import (
     HubDatabase,
     count_as_active,
-    has_removed,
     names_by_id,
     starts_of_removed_servers,
     user_with,
@@ -55,6 +54,7 @@ CHECK_PAUSE = 0.5
 _ADOPTING = "adopting"
 """The last start in the saved state during an adoption: no pod has this id."""
 
+_STOPPED = "the hub knows of its start, and has stopped the server since"
 _TOKEN, _CLIENT, _PREFIX = "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_CLIENT_ID", "JUPYTERHUB_SERVICE_PREFIX"
 _ASKING = RetryPolicy(deadline=math.inf)
 
@@ -141,8 +141,8 @@ class Adoption:
             return None
         if token is None or attempt_id is None:
             return "it has no token of a hub, or no id of a start"
-        if has_removed(user, servername, attempt_id):
-            return "the hub knows of its start, and its user has removed the server since"
+        if attempt_id in starts_of_removed_servers(user):
+            return _STOPPED  # before the hub makes a row for a server that its user has removed
         lost, spawner = LostServer(pod=pod, token=token, attempt_id=attempt_id), _spawner_of(user, servername)
         if spawner.pending or (spawner.active and HubDatabase.of(spawner).has_token(token)):
             return None
@@ -160,8 +160,8 @@ class Adoption:
         user = spawner.user
         if user.name in user.authenticator.blocked_users:
             return "its user is blocked"
-        if lost.attempt_id in {*spawner._remembered.starts, *starts_of_removed_servers(user)}:
-            return "the hub knows of its start, and has stopped the server since"
+        if lost.attempt_id in spawner._remembered.starts:
+            return _STOPPED
         expected = url_path_join(user.base_url, url_escape_path(spawner.name), "/")
         told = {name: entry.get("value") for name, entry in _environment(lost.pod).items()}
         match told.get(_PREFIX), told.get(_CLIENT):

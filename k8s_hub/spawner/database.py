@@ -170,12 +170,6 @@ def user_with(users: Any, user_id: UserId | None) -> Any:
     return user if known is not None and user_id.is_same(known) else None
 
 
-def has_removed(user: Any, servername: str, attempt_id: str) -> bool:
-    """Tell whether the user has removed the named server that this start was of."""
-    rows = user.orm_user.orm_spawners
-    return servername not in rows and attempt_id in starts_of_removed_servers(user)
-
-
 def starts_of_removed_servers(user: Any) -> tuple[str, ...]:
     """Return the ids of starts that the user's default server keeps, its own earlier ones among them."""
     row = user.orm_user.orm_spawners.get("")

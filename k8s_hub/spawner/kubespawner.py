@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from enum import IntEnum
 from functools import cached_property, partial, wraps
@@ -95,6 +96,10 @@ CANCEL_SECONDS = 5.0
 """Seconds after a cancelled or failed start until the hub has stopped the server, or never will."""
 
 
+_notification: ContextVar[object | None] = ContextVar("notification", default=None)
+"""The call of `poll_and_notify` that the current task works for; tasks inherit it."""
+
+
 def _until_last_words(timeout: float) -> float:
     return timeout - min(LAST_WORDS, timeout * LAST_WORDS_SHARE)
 
@@ -135,6 +140,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._run = LatestRun(RunLog(self.log))
         self._outcome = SpawnOutcome()
         self._notifying = asyncio.Lock()
+        #: Identifies the call that holds this lock; None if none does.
+        self._notification: object | None = None
         #: The running pod that the next start adopts; None: the start creates a pod.
         self._lost: LostServer | None = None
         self.observe(self._outcome.note_handler, "handler")
@@ -269,10 +276,10 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         # The hub sets this before it adds its callbacks, so ours runs before the one that counts failures.
         self._outcome.follow(spawn, self, is_counted=self._lost is None)
         if spawn is not None:
-            spawn.add_done_callback(self._stop_soon_if_failed)
+            spawn.add_done_callback(self._stop_soon_unless_started)
 
-    def _stop_soon_if_failed(self, spawn: "asyncio.Future[Any]") -> None:
-        if not spawn.cancelled() and spawn.exception() is not None:
+    def _stop_soon_unless_started(self, spawn: "asyncio.Future[Any]") -> None:
+        if spawn.cancelled() or spawn.exception() is not None:
             IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
 
     async def run_auth_state_hook(self, auth_state: Any) -> None:
@@ -316,11 +323,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self.log.info("%s: waits in the queue for starts, as number %d", self._log_name, ahead + 1)
 
         async def in_turn() -> None:
-            try:
-                await place.may_begin
-            except asyncio.CancelledError:
-                IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
-                raise
+            await place.may_begin
             hook = self._run_hook()
             if hook is not None:
                 await hook
@@ -356,10 +359,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         lost = self._lost
         try:
             url = await self._start()
-        except BaseException as error:
+        except BaseException:
             self._life = lifecycle.start_failed(self._life)
-            if isinstance(error, asyncio.CancelledError):
-                IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
             raise
         finally:
             self._run.progress.end()
@@ -589,10 +590,22 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         """Poll, and tell the hub of an end, one call at a time.
 
         The hub stops an ended server in this call. A request for a new start polls, too: it has to wait for that stop,
-        which would otherwise end in the middle of the new start. A hook that runs in a stop must not call this.
+        which would otherwise end in the middle of the new start. A hook that runs in that stop does not wait for it.
         """
+        if self._notification is not None and _notification.get() is self._notification:
+            return await self.poll()
         async with self._notifying:
-            status: int | None = await super().poll_and_notify()
+            if self.pending and not self._callbacks:
+                return (
+                    await self.poll()
+                )  # the hub does not listen yet, and would never hear of an end that is told now
+            self._notification = object()
+            token = _notification.set(self._notification)
+            try:
+                status: int | None = await super().poll_and_notify()
+            finally:
+                self._notification = None
+                _notification.reset(token)
             return status
 
     def object_changed(self) -> None:

@@ -59,7 +59,7 @@ class Place:
     queue: "StartQueue"
     username: str
     turn: Turn
-    #: Done once the start may begin; cancelled with the start.
+    #: Done once the start may begin; cancelled if the start ends before.
     may_begin: "asyncio.Future[None]"
 
     async def messages(self) -> AsyncIterator[str]:
@@ -125,6 +125,7 @@ class StartQueue:
     def _leave(self, place: Place) -> None:
         if place in self._waiting:
             self._waiting.remove(place)
+            place.may_begin.cancel()
         else:
             self._under_way -= 1
             self._ends.append(_now())

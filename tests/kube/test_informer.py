@@ -346,6 +346,22 @@ async def test_a_waiter_for_an_end_whose_event_got_lost(informer, api, cluster, 
     assert counted("list") == 2
 
 
+async def test_it_forgets_what_it_opened_the_watch_for_once_the_object_is_gone(
+    informer, api, cluster, lose, soon
+):
+    await begun(informer, soon)
+    for name in ("ada", "bob", "carl"):
+        created = await api.create(PODS, NAMESPACE, pod(name))
+        await shows(informer, soon, name)
+        lose()
+        remove(cluster, name)
+        await api.create(PODS, NAMESPACE, pod(f"after-{name}"))
+        await informer.wait_gone(key(name), uid_of(created), deadline=soon(60))
+        await until(lambda: informer.is_watching)
+
+    assert set(informer._reopened_for) == {key("carl")}
+
+
 @pytest.mark.parametrize("order", [["carl", "ada"], ["ada", "carl"]], ids=["earlier", "later"])
 async def test_another_waiter_does_not_delay_it(informer, api, cluster, lose, counted, soon, order):
     """The watch has missed nothing of the other waiter's object."""

@@ -393,7 +393,7 @@ async def test_a_named_server_that_its_user_has_removed_is_not_adopted(lost, clu
         await hub.kill()
         await restart_process()
         await cluster.come_back()
-        await stays_stopped(lost, cluster, caplog, "its user has removed the server since")
+        await stays_stopped(lost, cluster, caplog, "has stopped the server since")
         assert "gpu" not in hub.app.users["bob"].orm_spawners
 
         # The default server's next start keeps this knowledge.
@@ -403,7 +403,7 @@ async def test_a_named_server_that_its_user_has_removed_is_not_adopted(lost, clu
         caplog.clear()
         await lost.back()
         await asyncio.sleep(SOON)
-        assert told(caplog, "its user has removed the server since")
+        assert told(caplog, "has stopped the server since")
         assert uid_of(pod) in map(uid_of, bobs(cluster))
 
 

@@ -15,6 +15,7 @@ from k8s_hub.objects.keys import Key
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
 RARELY = {"poll_interval": 300, "poll_jitter": 0}
+NO_WAIT = {"tornado_settings": {"slow_spawn_timeout": 0}}
 
 
 async def ended(cluster):
@@ -134,6 +135,22 @@ async def test_the_end_of_another_users_server_is_not_asked_about(hub, cluster):
         assert not [call for call in witness.calls if call.name == "jupyter-bob"]
 
 
+async def test_a_hook_of_the_stop_after_an_end_may_poll(hub, cluster):
+    codes = []
+
+    async def poll(spawner):
+        async with asyncio.timeout(3):
+            codes.append(await spawner.poll_and_notify())
+
+    async with hub(**RARELY, post_stop_hook=poll) as hub:
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+
+        await removed(cluster)
+        await eventually(lambda: not is_known(hub), seconds=5)
+        assert codes == [0]
+
+
 async def test_a_stop_is_not_taken_for_an_end(hub, cluster, caplog):
     async with hub(**RARELY) as hub:
         await hub.start_server("ada")
@@ -172,6 +189,21 @@ async def test_an_end_before_the_hub_listens_is_heard_of_soon_after(hub, cluster
 
         monkeypatch.setattr(hub.app.proxy, "add_user", slowly)
         await hub.start_server("ada")
+        await eventually(lambda: not is_known(hub), seconds=10)
+
+
+async def test_a_poll_before_the_hub_listens_does_not_keep_an_end_from_it(hub, cluster, monkeypatch):
+    async with hub(hub=NO_WAIT, poll_interval=2, poll_jitter=0) as hub:
+        add_user = hub.app.proxy.add_user
+
+        async def slowly(*args):
+            await removed(cluster)
+            await asyncio.sleep(9)
+            await add_user(*args)
+
+        monkeypatch.setattr(hub.app.proxy, "add_user", slowly)
+        await hub.start_server("ada")
+        await eventually(lambda: "/user/ada/" in hub.routes, seconds=20)
         await eventually(lambda: not is_known(hub), seconds=10)
 
 

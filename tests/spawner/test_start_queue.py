@@ -107,6 +107,18 @@ async def test_a_cancelled_start_gives_up_its_place(which):
     assert starts.order == ("abc" if cancelled == "a" else "ac")
 
 
+async def test_a_place_is_given_up_with_its_start_though_that_did_not_wait_for_it():
+    """A progress page follows the place."""
+    queue = queue_of(concurrent_starts=1)
+    first, second = asyncio.create_task(asyncio.sleep(100)), asyncio.create_task(asyncio.sleep(0))
+    queue.join("a", first)
+    place = queue.join("b", second)
+    async with asyncio.timeout(60):
+        assert len([message async for message in place.messages()]) == 1
+    assert place.may_begin.cancelled()
+    first.cancel()
+
+
 async def test_a_failed_start_gives_up_its_place():
     queue = queue_of(concurrent_starts=1)
 
