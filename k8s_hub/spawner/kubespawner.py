@@ -596,9 +596,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             return await self.poll()
         async with self._notifying:
             if self.pending and not self._callbacks:
-                return (
-                    await self.poll()
-                )  # the hub does not listen yet, and would never hear of an end that is told now
+                # The hub does not listen yet, and would never hear of an end that is told now.
+                return await self.poll()
             self._notification = object()
             token = _notification.set(self._notification)
             try:

@@ -67,7 +67,9 @@ async def look(
         await cluster.pods.confirm_next()
         return Unchanged()
     seconds = _seconds_to_wait(cluster, life, address, request_timeout)
-    await _view_complete(cluster, seconds)
+    if not cluster.pods.is_synced:
+        await _view_complete(cluster, seconds)
+        await cluster.turnstile.turn()  # the polls of all servers wait for the same page
     async with asyncio.timeout(seconds):
         pod = await _find_pod(cluster, own, must_confirm=address is not None)
     if pod is None:
@@ -98,8 +100,6 @@ async def _view_complete(cluster: Cluster, silence: float) -> None:
 
     With ten thousand pods the first list takes a restarted hub longer than a single request.
     """
-    if cluster.pods.is_synced:
-        return
     while not cluster.pods.is_synced:
         try:
             async with stall_tolerant_timeout(silence):
@@ -107,7 +107,6 @@ async def _view_complete(cluster: Cluster, silence: float) -> None:
         except TimeoutError:
             if cluster.pods.staleness() >= silence:
                 raise
-    await cluster.turnstile.turn()  # the polls of all servers wait for the same page
 
 
 async def _find_pod(cluster: Cluster, own: OwnPod, *, must_confirm: bool) -> Raw | None:
