@@ -36,7 +36,7 @@ _OTHER_ZONE = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Obstacle:
+class UnschedulableCause:
     """A message of the scheduler about nodes, and the text for the user; ``{volume}`` is replaced by the volume."""
 
     pattern: re.Pattern[str]
@@ -52,78 +52,78 @@ class Obstacle:
 
 #: In order: a machine that fails an earlier one is nearer to taking the server than one that fails a later
 #: one, so that one decides what is waited for. Missing resources go before all of these.
-OBSTACLES = (
-    Obstacle(
+UNSCHEDULABLE_CAUSES = (
+    UnschedulableCause(
         pattern=re.compile("unbound immediate PersistentVolumeClaims|available persistent volumes to bind"),
         sentence="{Volume} has no disk yet.",
         expired=f"{{Volume}} did not get a disk within {{waited}}. {CONTACT}",
         stage=Stage.STORAGE,
         reason=Reason.CLAIM_PENDING,
     ),
-    Obstacle(
+    UnschedulableCause(
         pattern=re.compile('persistentvolumeclaim "[^"]+" is being deleted'),
         sentence="A volume of your server is being deleted. Your server is waiting until it is gone.",
         expired=f"The deletion of a volume of your server did not finish within {{waited}}. {CONTACT}",
         stage=Stage.STORAGE,
         reason=Reason.CLAIM_TERMINATING,
     ),
-    Obstacle(
+    UnschedulableCause(
         pattern=re.compile("ReadWriteOncePod access mode already in-use"),
         sentence="{Volume} is still in use by another server.",
         expired="Another server did not release {volume} within {waited}. Stop that server first, or try again later.",
         stage=Stage.STORAGE,
         reason=Reason.MOUNT,
     ),
-    Obstacle(
+    UnschedulableCause(
         pattern=re.compile("non-existent pv|non-existent persistentvolume"),
         sentence="The disk of a volume of your server does not exist.",
         expired=f"The disk of a volume of your server did not appear within {{waited}}. {CONTACT}",
         stage=Stage.STORAGE,
         reason=Reason.CLAIM_LOST,
     ),
-    Obstacle(
+    UnschedulableCause(
         pattern=re.compile("scheduling gates"),
         sentence="Your server is in a queue.",
         expired="Your server was still in a queue after {waited}. Try again later.",
     ),
-    Obstacle(
+    UnschedulableCause(
         pattern=re.compile("Too many pods"),
         sentence="Your server is waiting for a free place, because all machines are full.",
         machine="machine with a free place",
         advice="Try again later.",
     ),
-    Obstacle(
+    UnschedulableCause(
         pattern=re.compile("exceed max volume count"),
         sentence="Your server is waiting for a machine that can take one more volume.",
         machine="machine that can take one more volume",
     ),
-    Obstacle(
+    UnschedulableCause(
         pattern=_OTHER_ZONE,
         sentence="Your server is waiting for a machine in the zone of {volume}, "
         "because a volume cannot move to another zone.",
         machine="machine in the zone of {volume}",
     ),
-    Obstacle(
+    UnschedulableCause(
         pattern=re.compile("anti-affinity rules|pod affinity rules|topology spread|free ports"),
         sentence="Your server is waiting for a machine that the placement rules allow.",
         machine="machine that the placement rules allow",
     ),
-    Obstacle(
+    UnschedulableCause(
         pattern=re.compile("were unschedulable|node.kubernetes.io/(?:not-ready|unreachable|unschedulable)"),
         sentence="Your server is waiting for a machine, because the existing ones are not ready or out of use.",
         advice=LATER,
     ),
-    Obstacle(
+    UnschedulableCause(
         pattern=_OTHER_KIND,
         sentence="Your server is waiting for a machine of the kind it asks for.",
         machine="machine of the kind that your server asks for",
     ),
-    Obstacle(
+    UnschedulableCause(
         pattern=re.compile("untolerated taint"),
         sentence="Your server is waiting for a machine that accepts it, because the existing ones are reserved or not ready.",
         machine="machine that accepts your server",
     ),
-    Obstacle(
+    UnschedulableCause(
         pattern=re.compile("no nodes available"),
         sentence="Your server is waiting for a machine, because the cluster has none yet.",
         advice=LATER,
@@ -141,7 +141,7 @@ def no_place_on_same_node(seen: Observation) -> Diagnosis | None:
     if other is None or message is None:
         return None
     verdict, detail = message.split(" preemption:")[0], _with_selector(seen.spec, message)
-    found = [obstacle.pattern for obstacle in OBSTACLES if obstacle.pattern.search(verdict)]
+    found = [cause.pattern for cause in UNSCHEDULABLE_CAUSES if cause.pattern.search(verdict)]
     if found == [_OTHER_KIND] and not _INSUFFICIENT.search(verdict):
         return obstacles.unfit_machine(other, detail)
     return obstacles.waits_for_place(other, detail)
@@ -165,24 +165,24 @@ def no_machine_will_come(seen: Observation) -> Diagnosis | None:
     """All autoscalers have refused for longer than the grace period."""
     if seen.unschedulable is None:
         return None
-    obstacle, scalers = _obstacle(seen, seen.unschedulable), _scalers(seen)
-    if obstacle.reason is not Reason.UNSCHEDULABLE or not scalers:
+    cause, scalers = _unschedulable_cause(seen, seen.unschedulable), _scalers(seen)
+    if cause.reason is not Reason.UNSCHEDULABLE or not scalers:
         return None
-    waiting = _waits(seen, obstacle, seen.unschedulable)
+    waiting = _waits(seen, cause, seen.unschedulable)
     detail = "; ".join([*(scaler.words for scaler in scalers), waiting.detail])
     if any(scaler.mind is not _Mind.NO for scaler in scalers):
         return replace(
             waiting,
-            sentence=f"{obstacle.sentence} The cluster could not add one and tries again in a few minutes.",
+            sentence=f"{cause.sentence} The cluster could not add one and tries again in a few minutes.",
             detail=detail,
-            expired=f"The cluster could not add a {obstacle.machine} within {{waited}}. {obstacle.advice}",
+            expired=f"The cluster could not add a {cause.machine} within {{waited}}. {cause.advice}",
         )
     if seen.lasting(max(scaler.since for scaler in scalers)) < seen.grace.no_scale_up:
         return None
     return Diagnosis.failed(
         Stage.SCHEDULING,
         Reason.UNSCHEDULABLE,
-        f"No {obstacle.machine} was available, and the cluster could not add one. {obstacle.advice}",
+        f"No {cause.machine} was available, and the cluster could not add one. {cause.advice}",
         detail=detail,
     )
 
@@ -191,17 +191,16 @@ def unschedulable(seen: Observation) -> Diagnosis | None:
     """The scheduler found no node, and retries when something changes."""
     if (message := seen.unschedulable) is None:
         return None
-    return _waits(seen, _obstacle(seen, message), message)
+    return _waits(seen, _unschedulable_cause(seen, message), message)
 
 
-def _waits(seen: Observation, obstacle: Obstacle, message: str) -> Diagnosis:
+def _waits(seen: Observation, cause: UnschedulableCause, message: str) -> Diagnosis:
     return Diagnosis.waiting(
-        obstacle.stage,
-        obstacle.sentence,
-        reason=obstacle.reason,
+        cause.stage,
+        cause.sentence,
+        reason=cause.reason,
         detail=_with_selector(seen.spec, message),
-        expired=obstacle.expired
-        or f"No {obstacle.machine} became available within {{waited}}. {obstacle.advice}",
+        expired=cause.expired or f"No {cause.machine} became available within {{waited}}. {cause.advice}",
     )
 
 
@@ -237,25 +236,25 @@ def _asked(container: Raw, resource: str) -> Decimal:
     return Decimal()
 
 
-def _obstacle(seen: Observation, message: str) -> Obstacle:
+def _unschedulable_cause(seen: Observation, message: str) -> UnschedulableCause:
     """Return what excludes each node, with the text about this pod's volume."""
     verdict = message.split(" preemption:", maxsplit=1)[0]
-    known = (obstacle for obstacle in OBSTACLES if obstacle.pattern.search(verdict))
-    obstacle = _lack_of_resources(seen.spec, verdict) or next(known, _ANY)
-    volume = _volume_meant(seen, obstacle)
+    known = (cause for cause in UNSCHEDULABLE_CAUSES if cause.pattern.search(verdict))
+    cause = _lack_of_resources(seen.spec, verdict) or next(known, _ANY)
+    volume = _volume_meant(seen, cause)
 
     def about(text: str) -> str:
         return text.replace("{volume}", volume).replace("{Volume}", capitalized(volume))
 
     return replace(
-        obstacle,
-        sentence=about(obstacle.sentence),
-        expired=about(obstacle.expired),
-        machine=about(obstacle.machine),
+        cause,
+        sentence=about(cause.sentence),
+        expired=about(cause.expired),
+        machine=about(cause.machine),
     )
 
 
-def _lack_of_resources(spec: Raw, verdict: str) -> Obstacle | None:
+def _lack_of_resources(spec: Raw, verdict: str) -> UnschedulableCause | None:
     lacking = list(dict.fromkeys(match["resource"] for match in _INSUFFICIENT.finditer(verdict)))
     if not lacking:
         return None
@@ -263,7 +262,7 @@ def _lack_of_resources(spec: Raw, verdict: str) -> Obstacle | None:
     lacking.sort(key=lambda resource: "/" not in resource)
     where = " in the zone of {volume}" if _OTHER_ZONE.search(verdict) else ""
     words = listed([_say(resource, total_request(spec, resource)) for resource in lacking])
-    return Obstacle(
+    return UnschedulableCause(
         pattern=_INSUFFICIENT,
         sentence=f"Your server is waiting for a machine with {words}{where}.",
         machine=f"machine with {words}{where}",
@@ -275,13 +274,15 @@ def _say(resource: str, quantity: Decimal) -> str:
     return format_amount(resource, quantity) if quantity else f"more {resource}"
 
 
-_ANY = Obstacle(pattern=re.compile(""), sentence="Your server is waiting for a machine.", advice=LATER)
+_ANY = UnschedulableCause(
+    pattern=re.compile(""), sentence="Your server is waiting for a machine.", advice=LATER
+)
 
 
-def _volume_meant(seen: Observation, obstacle: Obstacle) -> str:
+def _volume_meant(seen: Observation, cause: UnschedulableCause) -> str:
     """Return the volume of the message. The scheduler does not name it, but a bound volume has its disk."""
     others = seen.other_claim_names
-    is_not_home = obstacle.reason is Reason.CLAIM_PENDING and (
+    is_not_home = cause.reason is Reason.CLAIM_PENDING and (
         seen.claim is None or phase_of(seen.claim) == "Bound"
     )
     if not others and not (is_not_home and seen.claim):

@@ -835,7 +835,7 @@ REFUSALS = (
     ),
 )
 
-OBSTACLES = (
+UNSCHEDULABLE_CAUSES = (
     waits_for_previous("terminating", "its machine has not confirmed that it stopped"),
     waits_for_previous(
         "terminating_finalizer", "a service of the cluster (backup.example.test/wait) has not released it"
@@ -978,7 +978,7 @@ TABLE: dict[str, tuple[Row, ...]] = {
     "The image": IMAGES + IMAGES_REPORTED,
     "The server and the steps before it": CONTAINERS + CONTAINERS_REPORTED,
     "A request that the cluster refuses": REFUSALS,
-    "What is in the way": OBSTACLES,
+    "What is in the way": UNSCHEDULABLE_CAUSES,
     "Another server with the same volume": OTHER_SERVERS,
     "No answer": ANSWERS,
 }
