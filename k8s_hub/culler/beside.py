@@ -22,7 +22,7 @@ class ProcessState(Enum):
 
     RUNS = auto()
     ENDED = auto()  # its parent has not noticed yet
-    ABSENT = auto()  # no culler of this machine has this id
+    ABSENT = auto()  # no culler of this host has this id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,7 +124,7 @@ def container_not_created(seen: Observation) -> Diagnosis | None:
     return not_created(seen.in_words(container), message_of(state_of(container, "waiting")))
 
 
-def machine_silent(seen: Observation) -> Diagnosis | None:
+def node_silent(seen: Observation) -> Diagnosis | None:
     """The pod's node has stopped responding. The pod is unknown, not dead: the node may come back."""
     if seen.pod is None or not (is_on_lost_node(seen.pod) or seen.unsolved("NodeNotReady")):
         return None
@@ -221,7 +221,7 @@ def _complaints(seen: Observation, container: Raw) -> list[Raw]:
     ]
 
 
-def machine_sets_up(seen: Observation) -> Diagnosis | None:
+def node_sets_up(seen: Observation) -> Diagnosis | None:
     """The pod is scheduled; volumes, network and containers come next."""
     if not seen.spec.get("nodeName"):
         return None
@@ -238,7 +238,7 @@ TROUBLE_RULES = (
     root_not_allowed,
     server_restarts,
     container_not_created,
-    machine_silent,
+    node_silent,
     sandbox_fails,
 )
-PROGRESS_RULES = (step_runs, side_container_starts, others_not_ready, server_runs, machine_sets_up)
+PROGRESS_RULES = (step_runs, side_container_starts, others_not_ready, server_runs, node_sets_up)

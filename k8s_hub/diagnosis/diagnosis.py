@@ -46,7 +46,7 @@ class Reason(StrEnum):
 
     # What was chosen
     CHOICE = "choice"
-    # The machine
+    # The node
     UNSCHEDULABLE = "unschedulable"
     NODE_LOST = "node_lost"
     EVICTED = "evicted"
@@ -107,7 +107,7 @@ class GracePeriods:
     missing_object: timedelta = timedelta(seconds=10)
     #: A registry that does not answer, or answers 429 or 5xx: the kubelet retries after 10, 20, 40, ... s.
     image_pull: timedelta = timedelta(seconds=120)
-    #: The autoscaler said that no machine can be added. Another server may still end and make room, and the
+    #: The autoscaler said that no node can be added. Another server may still end and make room, and the
     #: autoscaler may change its mind when a failed group leaves its back-off.
     no_scale_up: timedelta = timedelta(seconds=120)
     #: A claim without a volume and without a storage class: an administrator may be adding the volume.

@@ -80,7 +80,7 @@ _OWN_DISK_LIMITS = (
 _NO_ROOM = re.compile(
     r"enough resource: (?P<resource>\S+), requested: (?P<requested>\d+), used: \d+, capacity: (?P<capacity>\d+)"
 )
-# Reasons for which a kubelet refuses a pod each time: the pod asks for what this machine never is or does.
+# Reasons for which a kubelet refuses a pod each time: the pod asks for what this node never is or does.
 _NEVER_HERE = frozenset(
     {
         "NodeAffinity",

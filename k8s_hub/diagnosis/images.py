@@ -34,7 +34,7 @@ _LIMITED = re.compile(
     r"|throttl|quota metric|RESOURCE_EXHAUSTED",
     re.IGNORECASE,
 )
-# What containerd says of a reference that it could not resolve; of a blob, a snapshot or a lease in the machine's own
+# What containerd says of a reference that it could not resolve; of a blob, a snapshot or a lease in the node's own
 # store it says "not found" too.
 _UNRESOLVED = re.compile(
     r'"(?P<reference>[^"\s]+)": (?P=reference): not found|no available registry endpoint: \S+ not found'

@@ -254,7 +254,7 @@ def volumes_on_different_nodes(servernames: tuple[str, str], nodes: tuple[str, s
     )
 
 
-def on_another_machine(servername: str, claim: Key, *, node: str, wanted: str) -> Diagnosis:
+def on_another_node(servername: str, claim: Key, *, node: str, wanted: str) -> Diagnosis:
     """The pod's settings require another node than the volume's."""
     return _in_use(
         f"{capitalized(server_in_words(servername))} uses a volume of this server on another machine. {_STOP_IT}",
@@ -262,7 +262,7 @@ def on_another_machine(servername: str, claim: Key, *, node: str, wanted: str) -
     )
 
 
-def waits_for_place(servername: str, detail: str) -> Diagnosis:
+def waits_for_capacity(servername: str, detail: str) -> Diagnosis:
     """The node of the other server has no room, or accepts no pods now."""
     other = server_in_words(servername)
     return Diagnosis.waiting(
@@ -275,7 +275,7 @@ def waits_for_place(servername: str, detail: str) -> Diagnosis:
     )
 
 
-def unfit_machine(servername: str, detail: str) -> Diagnosis:
+def unfit_node(servername: str, detail: str) -> Diagnosis:
     """The server needs another kind of node than the one with the volume."""
     return _in_use(
         f"{capitalized(server_in_words(servername))} uses a volume of this server on a machine of another kind "

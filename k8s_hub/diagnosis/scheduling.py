@@ -18,12 +18,12 @@ from k8s_hub.objects.raw import Raw
 
 # Cluster autoscaler: TriggeredScaleUp; Karpenter, of today and before 2024: Nominated, NominatedMachine.
 _SCALING_UP = ("TriggeredScaleUp", "Nominated", "NominatedMachine")
-# Cluster autoscaler: NotTriggerScaleUp; GKE's, when the cloud has no machine or no quota left: FailedScaleUp.
+# Cluster autoscaler: NotTriggerScaleUp; GKE's, when the cloud has no node or no quota left: FailedScaleUp.
 _NOT_SCALING_UP = ("NotTriggerScaleUp", "FailedScaleUp")
 # Karpenter's no has the scheduler's reason. EKS Auto Mode and AKS run Karpenter, too.
 _KARPENTER = re.compile("karpenter|eks-auto-mode", re.IGNORECASE)
 _KARPENTERS_NO = "Failed to schedule pod, "
-# A no for now: after a failed try, while a group of machines is not ready, or while the cloud has no such machine left.
+# A no for now: after a failed try, while a group of nodes is not ready, or while the cloud has no such node left.
 _NOT_NOW = re.compile(
     r"\bin backoff\b|not ready for scale-?up|has the required offering|had enough resources,? had a required offering",
     re.IGNORECASE,
@@ -41,16 +41,16 @@ class UnschedulableCause:
 
     pattern: re.Pattern[str]
     sentence: str
-    #: The text at the deadline; empty if it is about a missing machine.
+    #: The text at the deadline; empty if it is about a missing node.
     expired: str = ""
-    #: The machine that the server needs: "machine with 2 GPUs".
-    machine: str = "machine"
+    #: The node that the server needs, in words: "machine with 2 GPUs".
+    wanted: str = "machine"
     advice: str = "Choose another kind of server, or try again later."
     stage: Stage = Stage.SCHEDULING
     reason: Reason = Reason.UNSCHEDULABLE
 
 
-#: In order: a machine that fails an earlier one is nearer to taking the server than one that fails a later
+#: In order: a node that fails an earlier one is nearer to taking the server than one that fails a later
 #: one, so that one decides what is waited for. Missing resources go before all of these.
 UNSCHEDULABLE_CAUSES = (
     UnschedulableCause(
@@ -89,24 +89,24 @@ UNSCHEDULABLE_CAUSES = (
     UnschedulableCause(
         pattern=re.compile("Too many pods"),
         sentence="Your server is waiting for a free place, because all machines are full.",
-        machine="machine with a free place",
+        wanted="machine with a free place",
         advice="Try again later.",
     ),
     UnschedulableCause(
         pattern=re.compile("exceed max volume count"),
         sentence="Your server is waiting for a machine that can take one more volume.",
-        machine="machine that can take one more volume",
+        wanted="machine that can take one more volume",
     ),
     UnschedulableCause(
         pattern=_OTHER_ZONE,
         sentence="Your server is waiting for a machine in the zone of {volume}, "
         "because a volume cannot move to another zone.",
-        machine="machine in the zone of {volume}",
+        wanted="machine in the zone of {volume}",
     ),
     UnschedulableCause(
         pattern=re.compile("anti-affinity rules|pod affinity rules|topology spread|free ports"),
         sentence="Your server is waiting for a machine that the placement rules allow.",
-        machine="machine that the placement rules allow",
+        wanted="machine that the placement rules allow",
     ),
     UnschedulableCause(
         pattern=re.compile("were unschedulable|node.kubernetes.io/(?:not-ready|unreachable|unschedulable)"),
@@ -116,12 +116,12 @@ UNSCHEDULABLE_CAUSES = (
     UnschedulableCause(
         pattern=_OTHER_KIND,
         sentence="Your server is waiting for a machine of the kind it asks for.",
-        machine="machine of the kind that your server asks for",
+        wanted="machine of the kind that your server asks for",
     ),
     UnschedulableCause(
         pattern=re.compile("untolerated taint"),
         sentence="Your server is waiting for a machine that accepts it, because the existing ones are reserved or not ready.",
-        machine="machine that accepts your server",
+        wanted="machine that accepts your server",
     ),
     UnschedulableCause(
         pattern=re.compile("no nodes available"),
@@ -131,7 +131,7 @@ UNSCHEDULABLE_CAUSES = (
 )
 
 
-def no_place_on_same_node(seen: Observation) -> Diagnosis | None:
+def no_capacity_on_same_node(seen: Observation) -> Diagnosis | None:
     """The pod must run on the node of another server with the user's volume, and cannot, or not yet.
 
     The scheduler's message about other nodes is only that they are not that node. The rest is about that node.
@@ -143,11 +143,11 @@ def no_place_on_same_node(seen: Observation) -> Diagnosis | None:
     verdict, detail = message.split(" preemption:")[0], _with_selector(seen.spec, message)
     found = [cause.pattern for cause in UNSCHEDULABLE_CAUSES if cause.pattern.search(verdict)]
     if found == [_OTHER_KIND] and not _INSUFFICIENT.search(verdict):
-        return obstacles.unfit_machine(other, detail)
-    return obstacles.waits_for_place(other, detail)
+        return obstacles.unfit_node(other, detail)
+    return obstacles.waits_for_capacity(other, detail)
 
 
-def machine_is_coming(seen: Observation) -> Diagnosis | None:
+def node_is_coming(seen: Observation) -> Diagnosis | None:
     """An autoscaler adds a node, which takes minutes."""
     coming = next((scaler for scaler in _scalers(seen) if scaler.mind is _Mind.YES), None)
     if seen.unschedulable is None or coming is None:
@@ -161,7 +161,7 @@ def machine_is_coming(seen: Observation) -> Diagnosis | None:
     )
 
 
-def no_machine_will_come(seen: Observation) -> Diagnosis | None:
+def no_node_will_come(seen: Observation) -> Diagnosis | None:
     """All autoscalers have refused for longer than the grace period."""
     if seen.unschedulable is None:
         return None
@@ -175,14 +175,14 @@ def no_machine_will_come(seen: Observation) -> Diagnosis | None:
             waiting,
             sentence=f"{cause.sentence} The cluster could not add one and tries again in a few minutes.",
             detail=detail,
-            expired=f"The cluster could not add a {cause.machine} within {{waited}}. {cause.advice}",
+            expired=f"The cluster could not add a {cause.wanted} within {{waited}}. {cause.advice}",
         )
     if seen.lasting(max(scaler.since for scaler in scalers)) < seen.grace.no_scale_up:
         return None
     return Diagnosis.failed(
         Stage.SCHEDULING,
         Reason.UNSCHEDULABLE,
-        f"No {cause.machine} was available, and the cluster could not add one. {cause.advice}",
+        f"No {cause.wanted} was available, and the cluster could not add one. {cause.advice}",
         detail=detail,
     )
 
@@ -200,11 +200,11 @@ def _waits(seen: Observation, cause: UnschedulableCause, message: str) -> Diagno
         cause.sentence,
         reason=cause.reason,
         detail=_with_selector(seen.spec, message),
-        expired=cause.expired or f"No {cause.machine} became available within {{waited}}. {cause.advice}",
+        expired=cause.expired or f"No {cause.wanted} became available within {{waited}}. {cause.advice}",
     )
 
 
-def looking_for_a_machine(seen: Observation) -> Diagnosis | None:
+def looking_for_a_node(seen: Observation) -> Diagnosis | None:
     """The pod exists, and the scheduler has not decided yet."""
     if seen.pod is None or seen.spec.get("nodeName"):
         return None
@@ -250,7 +250,7 @@ def _unschedulable_cause(seen: Observation, message: str) -> UnschedulableCause:
         cause,
         sentence=about(cause.sentence),
         expired=about(cause.expired),
-        machine=about(cause.machine),
+        wanted=about(cause.wanted),
     )
 
 
@@ -265,7 +265,7 @@ def _lack_of_resources(spec: Raw, verdict: str) -> UnschedulableCause | None:
     return UnschedulableCause(
         pattern=_INSUFFICIENT,
         sentence=f"Your server is waiting for a machine with {words}{where}.",
-        machine=f"machine with {words}{where}",
+        wanted=f"machine with {words}{where}",
         advice="Choose a smaller server, or try again later.",
     )
 
@@ -346,4 +346,4 @@ def _is_karpenters(event: Raw) -> bool:
     return bool(_KARPENTER.match(component_of(event))) or message_of(event).startswith(_KARPENTERS_NO)
 
 
-RULES = (no_place_on_same_node, machine_is_coming, no_machine_will_come, unschedulable, looking_for_a_machine)
+RULES = (no_capacity_on_same_node, node_is_coming, no_node_will_come, unschedulable, looking_for_a_node)

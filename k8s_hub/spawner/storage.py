@@ -298,7 +298,7 @@ async def placement_lock(
         return
     whose = (attempt.cluster.api.host, attempt.identity.namespace, attempt.identity.username)
     placement = _placement_locks.setdefault(whose, placement)
-    # Before the lock: a pod on a dead machine may take minutes to go, and the user's other servers must not wait.
+    # Before the lock: a pod on a dead node may take minutes to go, and the user's other servers must not wait.
     await start.make_room(attempt, spec.pod_name)
     # Before the lock too: a user reads about this wait for another server's node, but not about one for the lock.
     await _until_known(attempt, _mounted(pod, claims))
@@ -322,7 +322,7 @@ async def placed(spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Seq
         case SameNode(node=node, claim=claim, servername=servername):
             wanted = pod["spec"].get("nodeName")
             if wanted not in {None, node}:
-                raise SpawnFailed(obstacles.on_another_machine(servername, claim, node=node, wanted=wanted))
+                raise SpawnFailed(obstacles.on_another_node(servername, claim, node=node, wanted=wanted))
             attempt.emit(obstacles.placed_on_same_node(servername, claim, node))
             return _beside(pod, placement)
         case Exclusive(claim=claim, servername=servername):

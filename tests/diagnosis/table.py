@@ -904,20 +904,20 @@ OTHER_SERVERS = (
         situation="The node of the other server has no room.",
         sentence="Your server is waiting for room on the machine of your default server, because both use the same volume.",
         fatal_after=None,
-        found=lambda: obstacles.waits_for_place("", "0/1 nodes are available: 1 Insufficient memory."),
+        found=lambda: obstacles.waits_for_capacity("", "0/1 nodes are available: 1 Insufficient memory."),
     ),
     busy_volume(
         "unfit_node",
         "The server needs another kind of node than the one that has the volume.",
         "Your default server uses a volume of this server on a machine of another kind than this server needs. "
         "Stop that server first.",
-        lambda: obstacles.unfit_machine("", "0/1 nodes are available: 1 node(s) didn't match node selector."),
+        lambda: obstacles.unfit_node("", "0/1 nodes are available: 1 node(s) didn't match node selector."),
     ),
     busy_volume(
         "other_node",
         "The pod's settings name another node than the one that has the volume.",
         "Your default server uses a volume of this server on another machine. Stop that server first.",
-        lambda: obstacles.on_another_machine("", HOME, node="node-1", wanted="node-2"),
+        lambda: obstacles.on_another_node("", HOME, node="node-1", wanted="node-2"),
     ),
     busy_volume(
         "two_nodes",

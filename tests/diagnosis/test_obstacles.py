@@ -147,8 +147,8 @@ CLAIM = Key("jhub", "claim-ada")
     [
         obstacles.in_exclusive_use("GPU", CLAIM),
         obstacles.volumes_on_different_nodes(("GPU", ""), ("one", "two")),
-        obstacles.on_another_machine("GPU", CLAIM, node="one", wanted="two"),
-        obstacles.unfit_machine("GPU", "0/2 nodes are available"),
+        obstacles.on_another_node("GPU", CLAIM, node="one", wanted="two"),
+        obstacles.unfit_node("GPU", "0/2 nodes are available"),
     ],
 )
 def test_a_volume_that_is_not_to_be_had_ends_the_start_and_says_what_to_do(diagnosis):

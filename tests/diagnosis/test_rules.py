@@ -95,4 +95,4 @@ def test_a_rule_of_ours_that_raises_ends_nothing():
     no = event("NotTriggerScaleUp", "pod didn't trigger scale-up")
     diagnosis = diagnose(seen(odd, None, no), on_error=raised)
     assert diagnosis.sentence == "Looking for a machine for your server."
-    assert [name for name, _ in raised.told] == ["no_machine_will_come", "unschedulable"]
+    assert [name for name, _ in raised.told] == ["no_node_will_come", "unschedulable"]

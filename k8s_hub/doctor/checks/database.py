@@ -22,7 +22,7 @@ IN_MEMORY = ("", ":memory:")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqliteFile:
-    """A database in a file, as it is on this machine."""
+    """A database in a file, as it is on this host."""
 
     path: str
     has_write_ahead_log: bool

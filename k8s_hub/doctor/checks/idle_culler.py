@@ -20,7 +20,7 @@ MistakesIn = Callable[[Sequence[str]], Sequence[str]]
 def check_cullers(
     cullers: Sequence[Service], state_of: Callable[[int], ProcessState], mistakes_in: MistakesIn
 ) -> Iterator[Finding]:
-    """Check the hub's services that are cullers; state_of: the state of a process of this machine, by its id."""
+    """Check the hub's services that are cullers; state_of: the state of a process of this host, by its id."""
     if not cullers:
         yield noted(CHECK, PROCESS, "the hub starts no culler, and none runs here: it may run elsewhere")
     for service in cullers:
@@ -59,7 +59,7 @@ def _of_process(name: str, state: ProcessState, mistakes: Sequence[str]) -> Find
             return unknown(
                 CHECK,
                 PROCESS,
-                f"service {name} runs on another machine",
+                f"service {name} runs in another pod or on another host",
                 advice="run doctor in the hub's pod",
             )
 
