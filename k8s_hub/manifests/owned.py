@@ -28,24 +28,15 @@ class Certificates:
     hub_authority: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretInputs:
-    """Resolved values of one Secret."""
-
-    name: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    content: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Text by key."""
-
-
-def build_secret(inputs: SecretInputs) -> dict[str, Any]:
-    """Return the Secret's manifest, without an owner."""
+def build_secret(
+    name: str, content: Mapping[str, str], *, labels: Mapping[str, str], annotations: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the Secret's manifest, without an owner. ``content`` is text by key."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": object_metadata(inputs.name, inputs.labels, inputs.annotations),
-        "data": {key: b64encode(text.encode()).decode() for key, text in inputs.content.items()},
+        "metadata": object_metadata(name, labels, annotations),
+        "data": {key: b64encode(text.encode()).decode() for key, text in content.items()},
     }
 
 
@@ -126,30 +117,21 @@ def _put(content: dict[str, str], name: str, value: str) -> str:
     return key
 
 
-_PORT_NAME = "http"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceInputs:
-    """Resolved values of one Service."""
-
-    name: str
-    port: int
-    """The port of both the Service and the pod."""
-    selector: Mapping[str, str]
-    """The labels of its only pod."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-
-
-def build_service(inputs: ServiceInputs) -> dict[str, Any]:
-    """Return the Service's manifest, without an owner."""
+def build_service(
+    name: str,
+    *,
+    port: int,
+    selector: Mapping[str, str],
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the Service's manifest, without an owner: it leads to the same port of the only pod with these labels."""
     return {
         "kind": "Service",
-        "metadata": object_metadata(inputs.name, inputs.labels, inputs.annotations),
+        "metadata": object_metadata(name, labels, annotations),
         "spec": {
             "type": "ClusterIP",
-            "ports": [{"name": _PORT_NAME, "port": inputs.port, "targetPort": inputs.port}],
-            "selector": dict(inputs.selector),
+            "ports": [{"name": "http", "port": port, "targetPort": port}],
+            "selector": dict(selector),
         },
     }

@@ -119,11 +119,7 @@ def _spec(inputs: PodInputs) -> dict[str, Any]:
         "initContainers": api_objects(inputs.init_containers, "init_containers") or None,
         "restartPolicy": "OnFailure",
         "imagePullSecrets": _pull_secrets(inputs.image_pull_secrets),
-        "securityContext": pod_security_context(
-            fs_gid=inputs.fs_gid,
-            supplemental_gids=inputs.supplemental_gids,
-            configured=inputs.pod_security_context,
-        ),
+        "securityContext": pod_security_context(inputs),
         "serviceAccountName": inputs.service_account or None,
         "automountServiceAccountToken": _automount(inputs),
         "volumes": [
@@ -164,13 +160,7 @@ def _notebook(inputs: PodInputs) -> dict[str, Any]:
             ),
             "limits": _resources(inputs.cpu_limit, inputs.mem_limit, inputs.extra_resource_limits),
         },
-        "securityContext": container_security_context(
-            uid=inputs.uid,
-            gid=inputs.gid,
-            privileged=inputs.privileged,
-            allow_privilege_escalation=inputs.allow_privilege_escalation,
-            configured=inputs.container_security_context,
-        ),
+        "securityContext": container_security_context(inputs),
         "volumeMounts": [
             *api_objects(inputs.volume_mounts, "volume_mounts"),
             *(mount.mount for mount in inputs.claim_mounts),
@@ -234,35 +224,29 @@ def _certificates_env(inputs: PodInputs) -> dict[str, str]:
 # --- Security contexts: the dedicated traits first, then the configured context over them, key by key ---
 
 
-def pod_security_context(
-    *, fs_gid: int | None, supplemental_gids: Sequence[int] | None, configured: Mapping[str, Any] | None
-) -> dict[str, Any] | None:
+def pod_security_context(inputs: PodInputs) -> dict[str, Any] | None:
     """Return the pod's security context, with the groups, which cannot be set per container; None if empty."""
-    if not isinstance(supplemental_gids, Iterable | None):
-        raise ManifestError(f"must be a list, not {kind_of(supplemental_gids)}", "supplemental_gids")
-    gids = [_integer(gid, "supplemental_gids") for gid in supplemental_gids or ()]
-    dedicated = without_nulls({"fsGroup": _integer(fs_gid, "fs_gid"), "supplementalGroups": gids or None})
-    return {**dedicated, **_checked(configured, "pod_security_context")} or None
+    given = inputs.supplemental_gids
+    if not isinstance(given, Iterable | None):
+        raise ManifestError(f"must be a list, not {kind_of(given)}", "supplemental_gids")
+    gids = [_integer(gid, "supplemental_gids") for gid in given or ()]
+    fs_gid = _integer(inputs.fs_gid, "fs_gid")
+    dedicated = without_nulls({"fsGroup": fs_gid, "supplementalGroups": gids or None})
+    return {**dedicated, **_checked(inputs.pod_security_context, "pod_security_context")} or None
 
 
-def container_security_context(
-    *,
-    uid: int | None,
-    gid: int | None,
-    privileged: bool,
-    allow_privilege_escalation: bool | None,
-    configured: Mapping[str, Any] | None,
-) -> dict[str, Any] | None:
+def container_security_context(inputs: PodInputs) -> dict[str, Any] | None:
     """Return the notebook container's security context; None if empty, so that image and cluster decide."""
     dedicated = without_nulls(
         {
-            "runAsUser": _integer(uid, "uid"),
-            "runAsGroup": _integer(gid, "gid"),
-            "privileged": True if privileged else None,
-            "allowPrivilegeEscalation": allow_privilege_escalation,
+            "runAsUser": _integer(inputs.uid, "uid"),
+            "runAsGroup": _integer(inputs.gid, "gid"),
+            "privileged": True if inputs.privileged else None,
+            "allowPrivilegeEscalation": inputs.allow_privilege_escalation,
         }
     )
-    return {**dedicated, **_checked(configured, "container_security_context")} or None
+    configured = _checked(inputs.container_security_context, "container_security_context")
+    return {**dedicated, **configured} or None
 
 
 def _checked(configured: Mapping[str, Any] | None, field: str) -> Mapping[str, Any]:

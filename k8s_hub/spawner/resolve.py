@@ -17,8 +17,6 @@ from k8s_hub.kube.core.resources import SECRETS
 from k8s_hub.manifests import metadata
 from k8s_hub.manifests.claim import ClaimInputs, ClaimMount, build_claim
 from k8s_hub.manifests.owned import (
-    SecretInputs,
-    ServiceInputs,
     build_secret,
     build_service,
     certificate_files,
@@ -212,12 +210,10 @@ class Resolver:
     def service(self, port: int) -> Raw:
         """Return the Service that leads to the pod."""
         return build_service(
-            ServiceInputs(
-                name=self.spawner.service_name,
-                port=port,
-                selector=self.pod_labels(self.expanded("extra_labels")),
-                **self._labels_and_annotations(),
-            )
+            self.spawner.service_name,
+            port=port,
+            selector=self.pod_labels(self.expanded("extra_labels")),
+            **self._labels_and_annotations(),
         )
 
     def namespace(self) -> Raw:
@@ -226,7 +222,7 @@ class Resolver:
         return metadata.build_namespace(self.spawner.namespace, labels, annotations)
 
     def _secret(self, name: str, content: Mapping[str, str]) -> Raw:
-        return build_secret(SecretInputs(name=name, content=content, **self._labels_and_annotations()))
+        return build_secret(name, content, **self._labels_and_annotations())
 
     def _labels_and_annotations(self) -> dict[str, Any]:
         return {

@@ -8,8 +8,6 @@ import pytest
 from k8s_hub.manifests.casing import ManifestError
 from k8s_hub.manifests.owned import (
     Certificates,
-    SecretInputs,
-    ServiceInputs,
     build_secret,
     build_service,
     certificate_files,
@@ -24,9 +22,7 @@ CERTIFICATES = Certificates(
 
 def test_the_content_is_encoded_by_name():
     secret = build_secret(
-        SecretInputs(
-            name="s", labels={"a": "b"}, annotations={"c": "d"}, content=certificate_files(CERTIFICATES)
-        )
+        "s", certificate_files(CERTIFICATES), labels={"a": "b"}, annotations={"c": "d"}
     )
     data = secret.pop("data")
     assert secret == {
@@ -42,7 +38,7 @@ def test_the_content_is_encoded_by_name():
 
 
 def test_no_certificate_is_shown_by_accident():
-    shown = repr(CERTIFICATES) + repr(SecretInputs(name="s", content=certificate_files(CERTIFICATES)))
+    shown = repr(CERTIFICATES)
     assert "KEY" not in shown
     assert "CERT" not in shown
 
@@ -163,7 +159,7 @@ def test_long_names_have_different_secrets():
 
 def test_a_service_leads_to_the_port_of_the_chosen_pod():
     service = build_service(
-        ServiceInputs(name="s", port=8888, selector={"a": "b"}, labels={"c": "d"}, annotations={"e": "f"})
+        "s", port=8888, selector={"a": "b"}, labels={"c": "d"}, annotations={"e": "f"}
     )
     assert service == {
         "kind": "Service",

@@ -18,8 +18,12 @@ from k8s_hub.manifests.pod import (
 from tests.manifests import golden
 
 
+def inputs_of(**traits):
+    return PodInputs(pod_name="jupyter-ada", image="lab:1", **traits)
+
+
 def pod(**traits):
-    return build_pod(PodInputs(pod_name="jupyter-ada", image="lab:1", **traits))
+    return build_pod(inputs_of(**traits))
 
 
 def spec(**traits):
@@ -231,21 +235,12 @@ def test_the_pod_shares_nothing_with_its_inputs():
     assert inputs == before
 
 
-def container_context(**changed):
-    return container_security_context(
-        **{
-            "uid": None,
-            "gid": None,
-            "privileged": False,
-            "allow_privilege_escalation": False,
-            "configured": None,
-            **changed,
-        }
-    )
+def container_context(*, configured=None, **changed):
+    return container_security_context(inputs_of(container_security_context=configured, **changed))
 
 
-def pod_context(**changed):
-    return pod_security_context(**{"fs_gid": None, "supplemental_gids": None, "configured": None, **changed})
+def pod_context(*, configured=None, **changed):
+    return pod_security_context(inputs_of(pod_security_context=configured, **changed))
 
 
 def test_a_container_may_not_gain_privileges_by_default():
