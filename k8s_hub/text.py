@@ -60,6 +60,14 @@ def printable(text: str) -> str:
     )
 
 
+def in_key_order(keys: Iterable[Any]) -> list[Any]:
+    """Return the keys of a configured dictionary, sorted; numbers among strings, as YAML may produce, count as strings."""
+    try:
+        return sorted(keys)
+    except TypeError:
+        return sorted(keys, key=str)
+
+
 def nearest(word: object, known: Iterable[str], *, likeness: float = 0.6) -> str:
     """Return the known word that is most like this one, for "did you mean ...?"; empty: none is like it."""
     return next(iter(get_close_matches(str(word), known, n=1, cutoff=likeness)), "")

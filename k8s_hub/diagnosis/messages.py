@@ -40,11 +40,6 @@ def sanitized(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def _count(number: int | Decimal, noun: str) -> str:
-    """``1 GPU``, ``2 GPUs``, ``0.5 CPUs``."""
-    return f"{_digits(number)} {noun}" if number == 1 else f"{_digits(number)} {noun}s"
-
-
 def listed(words: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     if len(words) < 2:
@@ -85,7 +80,9 @@ def format_amount(resource: str, quantity: Decimal) -> str:
     if resource in _SIZES:
         return f"{byte_size(quantity)} of {_SIZES[resource]}"
     noun = "GPU" if resource.startswith(_GPU_VENDORS) else _COUNTED.get(resource)
-    return _count(quantity, noun) if noun else f"{_digits(quantity)} {resource}"
+    if noun is None:
+        return f"{_digits(quantity)} {resource}"
+    return f"{_digits(quantity)} {noun}" if quantity == 1 else f"{_digits(quantity)} {noun}s"
 
 
 def format_quantity(resource: str, quantity: Decimal) -> str:
@@ -93,5 +90,5 @@ def format_quantity(resource: str, quantity: Decimal) -> str:
     return byte_size(quantity) if resource in _SIZES else _digits(quantity)
 
 
-def _digits(number: int | Decimal) -> str:
-    return f"{Decimal(number).normalize():f}"
+def _digits(number: Decimal) -> str:
+    return f"{number.normalize():f}"

@@ -11,14 +11,15 @@ from k8s_hub.objects.keys import Key, annotations_of, key_of, labels_of, metadat
 from k8s_hub.objects.raw import Raw
 
 
-def foreign_pod(pod: Raw) -> Diagnosis:
-    """A pod of another owner has this pod's name. It is never touched."""
-    return _foreign("pod", pod)
-
-
 def foreign_object(obj: Raw, kind: str) -> Diagnosis:
     """An object of another owner has a name that this server needs. It is never touched."""
-    return _foreign(kind.lower(), obj)
+    key = key_of(obj)
+    return Diagnosis.failed(
+        Stage.REQUEST,
+        Reason.FOREIGN_OBJECT,
+        f'Your server could not start because {_owner(obj)} already uses the name "{key.name}". {CONTACT}',
+        detail=f"{kind.lower()} {key} is not this server's; annotations and labels name {_owner(obj)}",
+    )
 
 
 def namesakes_object(obj: Raw, kind: str) -> Diagnosis:
@@ -110,16 +111,6 @@ def previous_server(pod: Raw, now: datetime, grace: GracePeriods | None = None) 
         reason=Reason.OLD_SERVER,
         detail=f"pod {key_of(pod)} on node {(pod.get('spec') or {}).get('nodeName')}{cause}",
         expired=f"Your previous server did not shut down within {{waited}}{past_cause}. {LATER}",
-    )
-
-
-def _foreign(kind: str, obj: Raw) -> Diagnosis:
-    key = key_of(obj)
-    return Diagnosis.failed(
-        Stage.REQUEST,
-        Reason.FOREIGN_OBJECT,
-        f'Your server could not start because {_owner(obj)} already uses the name "{key.name}". {CONTACT}',
-        detail=f"{kind} {key} is not this server's; annotations and labels name {_owner(obj)}",
     )
 
 

@@ -204,7 +204,7 @@ class Examination:
         """Ask the API server whether the account has the right; None if this account may not ask."""
         namespace = self.settings.namespace
         asked: dict[str, Any] = {
-            "resourceAttributes": {"verb": right.verb, "resource": right.resource, "group": right.group}
+            "resourceAttributes": {"verb": right.verb, "resource": right.resource, "group": ""}
         }
         if not right.is_of_cluster:
             asked["resourceAttributes"]["namespace"] = namespace

@@ -4,11 +4,11 @@ That level has the keys of a container, a volume or a toleration. Deeper keys mu
 are data, such as labels.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from k8s_hub.naming.templates import SettingError
-from k8s_hub.text import kind_of
+from k8s_hub.text import in_key_order, kind_of
 
 _EXCEPTIONS = {
     "downward_api": "downwardAPI",
@@ -46,19 +46,12 @@ def api_object(value: Any, field: str) -> dict[str, Any]:
 def api_objects(values: Any, field: str) -> list[dict[str, Any]]:
     """Return a configured list of objects; for a dict, its values in the order of the keys."""
     if isinstance(values, Mapping):
-        return [api_object(values[key], f"{field}[{key!r}]") for key in _in_order(values)]
+        return [api_object(values[key], f"{field}[{key!r}]") for key in in_key_order(values)]
     if not isinstance(values, list | tuple | None):
         raise ManifestError(
             f"must be a list of dictionaries, or a dictionary of them, not {kind_of(values)}", field
         )
     return [api_object(value, f"{field}[{index}]") for index, value in enumerate(values or ())]
-
-
-def _in_order(keys: Iterable[Any]) -> list[Any]:
-    try:
-        return sorted(keys)
-    except TypeError:  # strings and numbers
-        return sorted(keys, key=str)
 
 
 def without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:

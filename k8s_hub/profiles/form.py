@@ -43,7 +43,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"with_markup": _with_markup, "without_markup": _without_markup}
+    environment.filters |= {"with_markup": cleaned, "without_markup": bare}
     environment.globals |= {
         "OTHER": OTHER,
         "PROFILE": PROFILE,
@@ -79,14 +79,6 @@ def _without_braces(value: Any) -> Markup:
     return Markup(str(escape(value)).replace("{", "&#123;"))  # noqa: S704 - escaped in this line
 
 
-def _with_markup(text: Any) -> Markup:
-    return Markup(cleaned(str(text)))  # noqa: S704 - cleaned in this line
-
-
-def _without_markup(text: Any) -> str:
-    return bare(str(text))
-
-
 # --- Administrators' texts: simple markup works, as in KubeSpawner's form; anything else is shown as text ---
 
 
@@ -118,19 +110,19 @@ _ADDRESSES = frozenset({"href", "src"})
 _SCHEMES = ("https:", "http:", "mailto:")
 
 
-def cleaned(text: str) -> str:
+def cleaned(text: Any) -> Markup:
     """Return the text as HTML, with harmless markup only, and every tag closed."""
-    return _read(text, keeps_tags=True)
+    return Markup(_read(text, keeps_tags=True))  # noqa: S704 - cleaned in this line
 
 
-def bare(text: str) -> str:
+def bare(text: Any) -> str:
     """Return the text without markup, unescaped."""
     return _read(text, keeps_tags=False)
 
 
-def _read(text: str, *, keeps_tags: bool) -> str:
+def _read(text: Any, *, keeps_tags: bool) -> str:
     reader = _Reader(keeps_tags=keeps_tags)
-    reader.feed(text)
+    reader.feed(str(text))
     reader.close()
     return reader.result()
 

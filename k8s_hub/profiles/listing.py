@@ -12,6 +12,7 @@ from typing import Any
 from slugify import slugify
 
 from k8s_hub.objects.raw import Raw
+from k8s_hub.text import in_key_order
 
 OTHER = "Other..."
 
@@ -24,7 +25,7 @@ def in_order(profile_list: Any) -> list[Any]:
 def with_places(profile_list: Any) -> Iterator[tuple[str, Any]]:
     """Yield each profile with its path for messages, in the order of the form."""
     if isinstance(profile_list, Mapping):
-        for key in _in_order(profile_list):
+        for key in in_key_order(profile_list):
             yield f"profile_list.{key}", profile_list[key]
     else:
         for index, profile in enumerate(profile_list):
@@ -77,13 +78,6 @@ def copied(value: Any) -> Any:
     if isinstance(value, list):
         return [copied(item) for item in value]
     return set(value) if isinstance(value, set) else value
-
-
-def _in_order(keys: Iterable[Any]) -> list[Any]:
-    try:
-        return sorted(keys)
-    except TypeError:  # numbers among strings, as YAML may produce
-        return sorted(keys, key=str)
 
 
 def _initialised(profile: Raw) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from k8s_hub.diagnosis.observation import Observation
 from k8s_hub.diagnosis.obstacles import (
     cluster_busy,
     cluster_silent,
-    foreign_pod,
+    foreign_object,
     namesakes_object,
     new_namespace,
     previous_server,
@@ -344,7 +344,7 @@ async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
         PODS,
         attempt.marked(manifest),
         make_room=partial(_clear_away, attempt),
-        foreign=foreign_pod,
+        foreign=partial(foreign_object, kind=PODS.kind),
         on_forbidden=partial(_until_set_up, attempt, attempt.key(key_of(manifest).name)),
     )
 

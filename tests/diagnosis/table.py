@@ -12,7 +12,7 @@ from typing import Any
 from k8s_hub.claims.home import Refuse, choose_home
 from k8s_hub.diagnosis import containers, obstacles
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage, at_deadline
-from k8s_hub.diagnosis.obstacles import foreign_pod, previous_server, volume_refused
+from k8s_hub.diagnosis.obstacles import foreign_object, previous_server, volume_refused
 from k8s_hub.diagnosis.refusals import Refusal, diagnose_refusal
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.objects.keys import Key
@@ -97,7 +97,7 @@ class Foreign(Row):
     situation: str = "Another user's pod has the name of this user's pod."
 
     def answer(self, second: float) -> Diagnosis:
-        return foreign_pod(_of_bob(recording(self.file)["pod"]))
+        return foreign_object(_of_bob(recording(self.file)["pod"]), "Pod")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from k8s_hub.diagnosis.diagnosis import Reason, Stage
 from k8s_hub.diagnosis.obstacles import (
     dying_namespace,
     foreign_object,
-    foreign_pod,
     leftover,
     new_namespace,
     previous_server,
@@ -36,7 +35,7 @@ class TestForeign:
         ],
     )
     def test_pod_is_named_with_its_owner(self, metadata, owner):
-        diagnosis = foreign_pod(pod(metadata=metadata))
+        diagnosis = foreign_object(pod(metadata=metadata), "Pod")
         assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (
             Stage.REQUEST,
             Reason.FOREIGN_OBJECT,

@@ -21,9 +21,7 @@ CERTIFICATES = Certificates(
 
 
 def test_the_content_is_encoded_by_name():
-    secret = build_secret(
-        "s", certificate_files(CERTIFICATES), labels={"a": "b"}, annotations={"c": "d"}
-    )
+    secret = build_secret("s", certificate_files(CERTIFICATES), labels={"a": "b"}, annotations={"c": "d"})
     data = secret.pop("data")
     assert secret == {
         "apiVersion": "v1",
@@ -158,9 +156,7 @@ def test_long_names_have_different_secrets():
 
 
 def test_a_service_leads_to_the_port_of_the_chosen_pod():
-    service = build_service(
-        "s", port=8888, selector={"a": "b"}, labels={"c": "d"}, annotations={"e": "f"}
-    )
+    service = build_service("s", port=8888, selector={"a": "b"}, labels={"c": "d"}, annotations={"e": "f"})
     assert service == {
         "kind": "Service",
         "metadata": {"name": "s", "labels": {"c": "d"}, "annotations": {"e": "f"}},

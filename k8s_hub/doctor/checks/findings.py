@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from itertools import groupby
 from typing import Any
@@ -31,13 +31,7 @@ class Finding:
 
     def as_json(self) -> dict[str, Any]:
         """Return the finding as JSON."""
-        return {
-            "check": self.check,
-            "subject": self.subject,
-            "status": self.status.value,
-            "message": self.message,
-            "advice": self.advice,
-        }
+        return {**asdict(self), "status": self.status.value}
 
 
 def fine(check: str, subject: str, message: str = "") -> Finding:

@@ -15,8 +15,7 @@ class Right:
     """One verb on one kind of object."""
 
     verb: str
-    resource: str  # plural
-    group: str = ""  # "" is the core group
+    resource: str  # plural, of the core group
     is_of_cluster: bool = False  # cluster-wide: all namespaces, or a cluster-scoped resource
     opens: str = ""  # the option that needs this right; "": the hub always needs it
 
@@ -44,25 +43,24 @@ OPTIONAL = (
 def check_rights(answers: Mapping[Right, bool | None]) -> Iterator[Finding]:
     """Check the API server's answer about each right; None: the account may not ask."""
     if answers and all(is_allowed is None for is_allowed in answers.values()):
-        yield unknown(
-            CHECK,
-            ACCOUNT,
-            "the API server did not answer whether any of them is allowed",
-            advice="run doctor with an account that may create subjectaccessreviews",
-        )
+        yield _unanswered(ACCOUNT, "any of them")
         return
     for right, is_allowed in answers.items():
         yield _finding(right, is_allowed)
 
 
+def _unanswered(subject: str, what: str) -> Finding:
+    return unknown(
+        CHECK,
+        subject,
+        f"the API server did not answer whether {what} is allowed",
+        advice="run doctor with an account that may create subjectaccessreviews",
+    )
+
+
 def _finding(right: Right, is_allowed: bool | None) -> Finding:
     if is_allowed is None:
-        return unknown(
-            CHECK,
-            str(right),
-            "the API server did not answer whether it is allowed",
-            advice="run doctor with an account that may create subjectaccessreviews",
-        )
+        return _unanswered(str(right), "it")
     if is_allowed:
         return fine(CHECK, str(right))
     if right.opens:
