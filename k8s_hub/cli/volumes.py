@@ -13,6 +13,7 @@ from k8s_hub.hub.connection import HubConnectionSettings
 from k8s_hub.hub.errors import HubError
 from k8s_hub.kube.configuration import pod_namespace
 from k8s_hub.naming.templates import Names, Scope, TemplateError, expand, scope_of
+from k8s_hub.objects.keys import Key
 from k8s_hub.text import printable
 from k8s_hub.volumes import table
 from k8s_hub.volumes.plan import (
@@ -75,7 +76,7 @@ def _list(findings: Sequence[ClaimFinding], options: PruneOptions, *, is_json: b
 
 def _show_plan(findings: Sequence[ClaimFinding], options: PruneOptions, *, is_json: bool) -> None:
     if is_json:
-        _print_json([table.as_json(found, options.now) for found in findings])
+        _list(findings, options, is_json=True)
         return
     candidates = [found for found in findings if found.deletable]
     for found in candidates:
@@ -102,14 +103,13 @@ class PruneReport:
 
     options: PruneOptions
     is_json: bool
-    outcomes: list[tuple[ClaimFinding, Outcome]] = field(default_factory=list)
+    outcomes: dict[Key, Outcome] = field(default_factory=dict)
 
     def on_outcome(self, found: ClaimFinding, outcome: Outcome) -> None:
         """Record and print the outcome of one claim."""
-        self.outcomes.append((found, outcome))
-        if self.is_json:
-            return
-        print(printable(self._line(found, outcome)), flush=True)
+        self.outcomes[found.key] = outcome
+        if not self.is_json:
+            print(printable(self._line(found, outcome)), flush=True)
 
     def _line(self, found: ClaimFinding, outcome: Outcome) -> str:
         claim = table.described(found, self.options.now)
@@ -125,18 +125,16 @@ class PruneReport:
 
     def end(self, findings: Sequence[ClaimFinding]) -> None:
         """Print the totals, or everything as JSON."""
-        deleted = [found for found, outcome in self.outcomes if isinstance(outcome, ClaimDeleted)]
         if self.is_json:
             _print_json([self._as_json(found) for found in findings])
         else:
+            deleted = [found for found in findings if isinstance(self.outcomes.get(found.key), ClaimDeleted)]
             print(f"{table.total(deleted)} deleted, {table.total(_others(findings, deleted))} kept.")
 
     def _as_json(self, found: ClaimFinding) -> dict[str, Any]:
         """Return the claim's plan with its outcome; the outcome is None if the claim was not reached."""
-        outcomes = {seen_claim.key: outcome for seen_claim, outcome in self.outcomes}
-        outcome = outcomes.get(found.key)
         about = table.as_json(found, self.options.now)
-        match outcome:
+        match self.outcomes.get(found.key):
             case ClaimKept(reason=reason):
                 return {**about, "may_go": False, "kept_because": reason, "outcome": "kept"}
             case ClaimDeleted():
@@ -145,8 +143,8 @@ class PruneReport:
                 return {**about, "outcome": "unclear"}
             case None:
                 return {**about, "outcome": None}
-            case _:
-                assert_never(outcome)
+            case never:
+                assert_never(never)
 
 
 def _print_json(claims: list[dict[str, Any]]) -> None:

@@ -76,8 +76,6 @@ class HubRecords:
     settings: Settings
     since: Mapping[str, datetime]
     """When each user was created, as far as the hub says."""
-    states: Mapping[str, Mapping[str, SavedState]]
-    """The saved states, by user and server."""
     holders: Mapping[str, Collection[str]]
     """By claim name: the users whose saved states name it."""
 
@@ -105,23 +103,19 @@ class ExpectedPod:
 
 def hub_records(users: Sequence[User], settings: Settings) -> HubRecords:
     """Collect what the hub knows about all users; their states must be visible."""
-    states, holders = {}, defaultdict[str, set[str]](set)
+    holders = defaultdict[str, set[str]](set)
     for user in users:
-        states[user.name] = {
-            server.name: SavedState.load(server.state or {}) for server in user.servers or ()
-        }
-        for state in states[user.name].values():
+        for state in _states(user).values():
             for claim in state.claims if _is_here(state, settings) else ():
                 holders[claim].add(user.name)
     since = {user.name: user.created for user in users if user.created}
-    return HubRecords(settings=settings, since=since, states=states, holders=holders)
+    return HubRecords(settings=settings, since=since, holders=holders)
 
 
 def expected_pods(users: Iterable[User], settings: Settings) -> Iterator[ExpectedPod]:
     """Yield the pod of each server in the namespace; every user counts as having a default server."""
     for user in users:
-        for servername in _servernames(user):
-            state = _state(user, servername)
+        for servername, state in _states(user).items():
             if _is_here(state, settings):
                 name = state.pod_name or expand(
                     settings.pod_template, _names(user.name, servername, settings)
@@ -135,16 +129,16 @@ def check_claims(users: Sequence[User], claims: Sequence[Raw], settings: Setting
     lookup, hub = indexed(claims), hub_records(users, settings)
     found, elsewhere, first_homes = 0, set[str](), list[str]()
     for user in users:
-        for servername in _servernames(user):
-            state = _state(user, servername)
+        states = _states(user)
+        for servername, state in states.items():
             if not _is_here(state, settings):
                 elsewhere.add(str(state.namespace))
                 continue
-            request = _request(user, servername, hub)
+            request = _request(user, servername, states, hub)
             choice = choose_home(request, lookup)
             if isinstance(choice, Create) and request.remembered_name is None:
                 first_homes.append(_subject(request))
-            for finding in _of_server(request, choice, lookup, hub):
+            for finding in _of_server(request, choice, state, lookup, hub):
                 found += 1
                 yield finding
     if first_homes:
@@ -181,16 +175,14 @@ def _subject(request: HomeRequest) -> str:
 
 
 def _of_server(
-    request: HomeRequest, choice: HomeChoice, lookup: Claims, hub: HubRecords
+    request: HomeRequest, choice: HomeChoice, state: SavedState, lookup: Claims, hub: HubRecords
 ) -> Iterator[Finding]:
     """Yield the findings about a server's home and its extra claims, by name."""
-    username, servername = request.identity.username, request.identity.servername
     subject = _subject(request)
     if not isinstance(choice, Create) or request.remembered_name is not None:  # else it gets its first
         yield _finding(subject, choice, request.remembered_name)
     if not hub.settings.remember_pvc_name:
         return
-    state = hub.states[username].get(servername, SavedState())
     for name, claim in sorted(state.extra_claims.items()):
         wanted = replace(
             request,
@@ -245,17 +237,15 @@ def _trouble(claim: Raw) -> str:
     return ""
 
 
-def _request(user: User, servername: str, hub: HubRecords) -> HomeRequest:
+def _request(user: User, servername: str, states: Mapping[str, SavedState], hub: HubRecords) -> HomeRequest:
     settings, template = hub.settings, hub.settings.claim_template
-    names, states = _names(user.name, servername, settings), hub.states[user.name]
+    names = _names(user.name, servername, settings)
     others = (state.claims for name, state in states.items() if name != servername)
     return HomeRequest(
         identity=_identity(user.name, servername, settings),
         template_name=expand(template, names),
         scope=scope_of(template),
-        remembered_name=states[servername].pvc_name
-        if settings.remember_pvc_name and servername in states
-        else None,
+        remembered_name=states[servername].pvc_name if settings.remember_pvc_name else None,
         legacy_names=legacy_names(template, names) if settings.handle_legacy_names else (),
         taken=frozenset().union(*others),
         known_since=user.created,
@@ -264,9 +254,10 @@ def _request(user: User, servername: str, hub: HubRecords) -> HomeRequest:
     )
 
 
-def _servernames(user: User) -> Iterable[str]:
-    """Return the names of a user's servers, the default server first, even if it never ran."""
-    return dict.fromkeys(["", *(server.name for server in user.servers or ())])
+def _states(user: User) -> Mapping[str, SavedState]:
+    """Return the saved states of a user's servers by name, the default server first, even if it never ran."""
+    states = {server.name: SavedState.load(server.state or {}) for server in user.servers or ()}
+    return {"": SavedState.load({}), **states}
 
 
 def _identity(username: str, servername: str, settings: Settings) -> ServerIdentity:
@@ -286,11 +277,6 @@ def _names(username: str, servername: str, settings: Settings) -> Names:
         hub_namespace=settings.namespace,
         scheme=settings.slug_scheme,
     )
-
-
-def _state(user: User, servername: str) -> SavedState:
-    server = user.server(servername)
-    return SavedState.load((server.state or {}) if server is not None else {})
 
 
 def _is_here(state: SavedState, settings: Settings) -> bool:

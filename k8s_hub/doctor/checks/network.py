@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from k8s_hub.doctor.checks.findings import Finding, fine, unknown, wrong
-from k8s_hub.objects.keys import key_of, labels_of
+from k8s_hub.objects.keys import key_of, labels_of, spec_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.selectors import LabelSelector, Operator, Requirement
 
@@ -54,7 +54,7 @@ def _way(
 ) -> Finding:
     """Check one direction: blocked if policies select these pods and none of their rules allows the port."""
     concerned = [policy for policy in policies if _selects(policy, labels) and _is_for(policy, direction)]
-    rules = [rule for policy in concerned for rule in policy["spec"].get(direction.lower()) or ()]
+    rules = [rule for policy in concerned for rule in spec_of(policy).get(direction.lower()) or ()]
     names = ", ".join(key_of(policy).name for policy in concerned)
     if not concerned:
         return fine(CHECK, subject, "no policy restricts it")
@@ -70,7 +70,7 @@ def _way(
 
 def _selects(policy: Raw, labels: Mapping[str, str]) -> bool:
     """Return whether the policy selects pods with these labels."""
-    selector = policy["spec"].get("podSelector") or {}
+    selector = spec_of(policy).get("podSelector") or {}
     wanted = dict(selector.get("matchLabels") or {})
     if "component" in wanted and not OF_A_RELEASE & labels.keys():
         wanted = {name: value for name, value in wanted.items() if name not in OF_A_RELEASE}
@@ -94,7 +94,7 @@ def _requirement(expression: Mapping[str, Any]) -> Requirement:
 
 
 def _is_for(policy: Raw, direction: str) -> bool:
-    spec = policy["spec"]
+    spec = spec_of(policy)
     default = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
     return direction in (spec.get("policyTypes") or default)
 
