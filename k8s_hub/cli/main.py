@@ -1,6 +1,7 @@
 """``k8s-hub VERB ...``: finds the verb and passes its arguments on."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -60,9 +61,14 @@ def parser_of(
 def run_verb(verbs: Mapping[str, tuple[str, str]], parsed: argparse.Namespace) -> int:
     """Import the verb's module, pass it the arguments, and return its exit code."""
     try:
-        return int(import_module(verbs[parsed.verb][0]).run(parsed.arguments))
+        code = int(import_module(verbs[parsed.verb][0]).run(parsed.arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the output, such as head, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:  # the verb does not handle signals yet, and has started nothing
         return 128 + signal.SIGINT
+    return code
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 
@@ -71,3 +73,12 @@ def test_ctrl_c_while_a_verb_is_still_being_loaded_ends_without_a_traceback(monk
     monkeypatch.setattr(command, "import_module", interrupted)
     assert command.main(["cull"]) == 130
     assert capsys.readouterr().err == ""
+
+
+def test_a_reader_that_has_enough_ends_the_command_without_a_traceback(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command_line = [sys.executable, "-m", "k8s_hub", "doctor", "--kubeconfig", str(tmp_path / "none")]
+    ended = subprocess.run(command_line, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
