@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from k8s_hub.manifests.affinity import Terms, build_affinity
 from k8s_hub.manifests.casing import (
     ManifestError,
     api_fields,
@@ -30,6 +29,9 @@ NOTEBOOK_PORT_NAME = "notebook-port"
 _CERTIFICATES_VOLUME = "jupyterhub-internal-certs"
 _CERTIFICATES_MODE = 0o777
 """The server must be able to read its key under any uid. The pod runs no other user's code."""
+
+
+Objects = Sequence[Raw] | Mapping[str, Raw]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +75,12 @@ class PodInputs:
     extra_resource_limits: Mapping[str, Any] = field(default_factory=dict)
     extra_resource_guarantees: Mapping[str, Any] = field(default_factory=dict)
 
-    volumes: Sequence[Raw] | Mapping[str, Raw] = ()
-    volume_mounts: Sequence[Raw] | Mapping[str, Raw] = ()
+    volumes: Objects = ()
+    volume_mounts: Objects = ()
     claim_mounts: Sequence[ClaimMount] = ()
     """The server's extra claims."""
-    init_containers: Sequence[Raw] | Mapping[str, Raw] = ()
-    extra_containers: Sequence[Raw] | Mapping[str, Raw] = ()
+    init_containers: Objects = ()
+    extra_containers: Objects = ()
     lifecycle_hooks: Mapping[str, Any] | None = None
     extra_container_config: Mapping[str, Any] = field(default_factory=dict)
     extra_pod_config: Mapping[str, Any] = field(default_factory=dict)
@@ -86,13 +88,13 @@ class PodInputs:
     scheduler_name: str | None = None
     priority_class_name: str | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict)
-    tolerations: Sequence[Raw] | Mapping[str, Raw] = ()
-    node_affinity_preferred: Terms = ()
-    node_affinity_required: Terms = ()
-    pod_affinity_preferred: Terms = ()
-    pod_affinity_required: Terms = ()
-    pod_anti_affinity_preferred: Terms = ()
-    pod_anti_affinity_required: Terms = ()
+    tolerations: Objects = ()
+    node_affinity_preferred: Objects = ()
+    node_affinity_required: Objects = ()
+    pod_affinity_preferred: Objects = ()
+    pod_affinity_required: Objects = ()
+    pod_anti_affinity_preferred: Objects = ()
+    pod_anti_affinity_required: Objects = ()
 
     ssl_secret_name: str | None = None
     """The Secret with the pod's certificates; None without ``internal_ssl``."""
@@ -129,14 +131,7 @@ def _spec(inputs: PodInputs) -> dict[str, Any]:
         ],
         "nodeSelector": inputs.node_selector or None,
         "tolerations": api_objects(inputs.tolerations, "tolerations") or None,
-        "affinity": build_affinity(
-            node_affinity_preferred=inputs.node_affinity_preferred,
-            node_affinity_required=inputs.node_affinity_required,
-            pod_affinity_preferred=inputs.pod_affinity_preferred,
-            pod_affinity_required=inputs.pod_affinity_required,
-            pod_anti_affinity_preferred=inputs.pod_anti_affinity_preferred,
-            pod_anti_affinity_required=inputs.pod_anti_affinity_required,
-        ),
+        "affinity": build_affinity(inputs),
         "schedulerName": inputs.scheduler_name or None,
         "priorityClassName": inputs.priority_class_name or None,
     }
@@ -268,6 +263,51 @@ def _integer(value: Any, field: str) -> int | None:
         return int(value)
     except (TypeError, ValueError, OverflowError):
         raise ManifestError(f"must be an integer, not {kind_of(value)}", field) from None
+
+
+# --- Affinity: merges KubeSpawner's six lists of terms, and binds a pod to a node ---
+
+
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+def build_affinity(inputs: PodInputs) -> dict[str, Any] | None:
+    """Return the affinity; None without terms."""
+    affinity = {}
+    for kind in ("node_affinity", "pod_affinity", "pod_anti_affinity"):
+        preferred, required = (
+            api_objects(getattr(inputs, field), field) for field in (f"{kind}_preferred", f"{kind}_required")
+        )
+        is_selector = required and kind == "node_affinity"
+        rules = {
+            _PREFERRED: preferred,
+            _REQUIRED: {"nodeSelectorTerms": required} if is_selector else required,
+        }
+        affinity[camel_case(kind)] = {rule: terms for rule, terms in rules.items() if terms} or None
+    return without_nulls(affinity) or None
+
+
+def bound_to_node(affinity: Raw | None, node: str) -> dict[str, Any]:
+    """Restrict an affinity to one node. The pod's own required terms must still match there.
+
+    It uses the node's name, because the label ``kubernetes.io/hostname`` may differ and a hub may not read nodes.
+    """
+    rules = (affinity or {}).get("nodeAffinity") or {}
+    required = rules.get(_REQUIRED) or {}
+    # One term of several is enough, so each gets it. One without any condition fits no node, and so it stays.
+    terms = [
+        {**term, "matchFields": [*(term.get("matchFields") or ()), _is_node(node)]}
+        if term.get("matchExpressions") or term.get("matchFields")
+        else term
+        for term in required.get("nodeSelectorTerms") or ()
+    ]
+    bound = {**required, "nodeSelectorTerms": terms or [{"matchFields": [_is_node(node)]}]}
+    return {**(affinity or {}), "nodeAffinity": {**rules, _REQUIRED: bound}}
+
+
+def _is_node(node: str) -> dict[str, Any]:
+    return {"key": "metadata.name", "operator": "In", "values": [node]}
 
 
 # --- Environment: Kubernetes fills in a reference only if the variable it names stands earlier in the list ---

@@ -30,7 +30,7 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis
 from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.kube.event_subscription import EventSubscription
-from k8s_hub.manifests.affinity import bound_to_node
+from k8s_hub.manifests.pod import bound_to_node
 from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
 from k8s_hub.naming.templates import Names, Scope, TemplateError, scope_of
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, version_of

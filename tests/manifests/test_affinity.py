@@ -3,19 +3,14 @@ from copy import deepcopy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_hub.manifests.affinity import bound_to_node, build_affinity
+from k8s_hub.manifests.pod import PodInputs, bound_to_node, build_affinity
 
 NODES = [{"key": "purpose", "operator": "In", "values": ["user"]}]
 SPREAD = {"topologyKey": "kubernetes.io/hostname"}
 
 
 def affinity(**terms):
-    none = {
-        f"{kind}_{rule}": []
-        for kind in ("node_affinity", "pod_affinity", "pod_anti_affinity")
-        for rule in ("preferred", "required")
-    }
-    return build_affinity(**{**none, **terms})
+    return build_affinity(PodInputs(pod_name="jupyter-ada", image="lab:1", **terms))
 
 
 def test_no_terms_are_no_affinity():

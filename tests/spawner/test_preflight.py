@@ -11,8 +11,7 @@ from devkit.testing.bare import bare_spawner
 from devkit.testing.runs import NO_WAIT, failed_start, pods, sentence_of
 from k8s_hub import KubeSpawner
 from k8s_hub.claims.placement import mounted_claims
-from k8s_hub.manifests.affinity import bound_to_node
-from k8s_hub.manifests.pod import PodInputs
+from k8s_hub.manifests.pod import PodInputs, bound_to_node
 from k8s_hub.naming.ownership import with_attempt_id
 from k8s_hub.naming.templates import SettingError
 from k8s_hub.spawner import security
