@@ -101,9 +101,9 @@ def vanished_pod(pod: Raw) -> Diagnosis:
     )
 
 
-def previous_server(pod: Raw, now: datetime, grace: GracePeriods | None = None) -> Diagnosis:
+def previous_server(pod: Raw, now: datetime) -> Diagnosis:
     """An earlier pod of this server is shutting down. If that takes long, say why."""
-    slow = now - _asked_to_end(pod, now) >= (grace or GracePeriods()).shutdown
+    slow = now - _asked_to_end(pod, now) >= GracePeriods().shutdown
     cause, past_cause = _causes(pod, now)
     return Diagnosis.waiting(
         Stage.REQUEST,

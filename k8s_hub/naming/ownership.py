@@ -76,6 +76,9 @@ class ServerIdentity:
     #: The ids of the hub's other users.
     other_users: Container[UserId] = field(default=(), compare=False, repr=False)
 
+    def __str__(self) -> str:
+        return f"{self.username}/{self.servername}" if self.servername else self.username
+
 
 class Relation(Enum):
     """The relation of an object to a start of one server."""

@@ -137,7 +137,7 @@ def check_claims(users: Sequence[User], claims: Sequence[Raw], settings: Setting
             request = _request(user, servername, states, hub)
             choice = choose_home(request, lookup)
             if isinstance(choice, Create) and request.remembered_name is None:
-                first_homes.append(_subject(request))
+                first_homes.append(str(request.identity))
             for finding in _of_server(request, choice, state, lookup, hub):
                 found += 1
                 yield finding
@@ -169,16 +169,11 @@ def _first_homes(servers: Sequence[str], unmatched: Sequence[Raw]) -> Finding:
     )
 
 
-def _subject(request: HomeRequest) -> str:
-    username, servername = request.identity.username, request.identity.servername
-    return f"{username}/{servername}" if servername else username
-
-
 def _of_server(
     request: HomeRequest, choice: HomeChoice, state: SavedState, lookup: Claims, hub: HubRecords
 ) -> Iterator[Finding]:
     """Yield the findings about a server's home and its extra claims, by name."""
-    subject = _subject(request)
+    subject = str(request.identity)
     if not isinstance(choice, Create) or request.remembered_name is not None:  # else it gets its first
         yield _finding(subject, choice, request.remembered_name)
     if not hub.settings.remember_pvc_name:

@@ -61,12 +61,11 @@ def _owner_of(server: ExpectedPod) -> tuple[str, str]:
 
 
 def _in_the_way(identity: ServerIdentity, pod: Raw) -> Finding:
-    server = f"{identity.username}/{identity.servername}" if identity.servername else identity.username
     owner = f"belongs to {_owner(pod)}" if _owner(pod) else "has no owner"
     return wrong(
         CHECK,
         key_of(pod).name,
-        f"server {server} needs this pod name, but the pod {owner}: the server cannot start",
+        f"server {identity} needs this pod name, but the pod {owner}: the server cannot start",
         advice="delete the pod, or change KubeSpawner.pod_name_template",
     )
 
