@@ -153,7 +153,8 @@ class Observation:
     @property
     def other_claim_names(self) -> set[str]:
         """The pod's claims besides ``claim``: a message about a volume may be about one of these."""
-        names = {_claim_in(volume) for volume in self.spec.get("volumes") or ()}
+        volumes = self.spec.get("volumes") or ()
+        names = {(volume.get("persistentVolumeClaim") or {}).get("claimName") or "" for volume in volumes}
         names |= {key_of(claim).name for claim in self.other_claims}
         return names - {"", key_of(self.claim).name if self.claim else ""}
 
@@ -253,7 +254,3 @@ def _solves(further: Raw, trouble: Raw) -> bool:
     stuck = _VOLUME.search(message_of(trouble))
     is_other_volume = attached is not None and stuck is not None and attached["name"] != stuck["name"]
     return further.get("reason") in _PAST_VOLUMES or not is_other_volume
-
-
-def _claim_in(volume: Raw) -> str:
-    return str((volume.get("persistentVolumeClaim") or {}).get("claimName") or "")

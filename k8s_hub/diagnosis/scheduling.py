@@ -261,17 +261,14 @@ def _lack_of_resources(spec: Raw, verdict: str) -> UnschedulableCause | None:
     # GPUs first: they are why the rest is scarce.
     lacking.sort(key=lambda resource: "/" not in resource)
     where = " in the zone of {volume}" if _OTHER_ZONE.search(verdict) else ""
-    words = listed([_say(resource, total_request(spec, resource)) for resource in lacking])
+    asked = {resource: total_request(spec, resource) for resource in lacking}
+    words = listed([format_amount(name, much) if much else f"more {name}" for name, much in asked.items()])
     return UnschedulableCause(
         pattern=_INSUFFICIENT,
         sentence=f"Your server is waiting for a machine with {words}{where}.",
         wanted=f"machine with {words}{where}",
         advice="Choose a smaller server, or try again later.",
     )
-
-
-def _say(resource: str, quantity: Decimal) -> str:
-    return format_amount(resource, quantity) if quantity else f"more {resource}"
 
 
 _ANY = UnschedulableCause(
