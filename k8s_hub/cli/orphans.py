@@ -214,7 +214,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--release",
         metavar="NAME",
-        help="Helm release of this hub; without it, the objects of users that the hub does not have are kept",
+        help="Helm release of this hub; without it, objects of any release and of users that the hub does not have are kept",
     )
     parser.add_argument(
         "--component-label",

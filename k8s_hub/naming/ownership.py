@@ -139,6 +139,12 @@ def matches_release(obj: Raw, identity: ServerIdentity) -> bool:
     return has_release(obj, identity.release_labels) is not False
 
 
+def releases_of(obj: Raw) -> set[str]:
+    """Return the releases that the object's labels name."""
+    labels = labels_of(obj)
+    return {labels[label] for label in RELEASE_LABELS if label in labels}
+
+
 def has_release(obj: Raw, release_labels: Mapping[str, str]) -> bool | None:
     """Return whether the object's labels name this release; None if both sides have no release label in common."""
     labels = labels_of(obj)

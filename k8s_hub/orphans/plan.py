@@ -18,6 +18,7 @@ from k8s_hub.naming.ownership import (
     USERNAME_ANNOTATION,
     UserId,
     has_release,
+    releases_of,
     user_id_of,
 )
 from k8s_hub.objects import timestamps
@@ -249,6 +250,10 @@ def _cause(server: ServerKey, hub: HubServers) -> str:
 
 
 def _doubt(obj: Raw, server: ServerKey, facts: Facts) -> str | None:
+    if not facts.release_labels and (releases := releases_of(obj)):
+        return (
+            f"it may belong to another hub, because its labels name the release {', '.join(sorted(releases))}"
+        )
     if server[0] not in facts.hub.users and has_release(obj, facts.release_labels) is None:
         return "it may belong to another hub, because its labels do not name the hub's release"
     return None

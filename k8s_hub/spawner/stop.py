@@ -117,6 +117,9 @@ class PodDeletion:
                 self.timeout,
                 previous_server(kept, utcnow()).detail,
             )
+        except KubeError as error:
+            STOP_TIMEOUTS.inc()
+            logger.warning("%s: the deletion was accepted; unknown whether the pod is gone: %s", key, error)
 
     def _leave_to_background(self, pods: Collection[Raw], why: str) -> None:
         for pod in pods:

@@ -15,9 +15,9 @@ from k8s_hub.claims.home import legacy_names
 from k8s_hub.claims.lookup import servername_of, username_of
 from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.hub.users import Server, User
-from k8s_hub.naming.ownership import RELEASE_LABELS, user_id_of
+from k8s_hub.naming.ownership import releases_of, user_id_of
 from k8s_hub.naming.templates import Names, Scope, scope_of
-from k8s_hub.objects.keys import Key, created_at, is_dying, key_of, labels_of, uid_of
+from k8s_hub.objects.keys import Key, created_at, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 
 K = TypeVar("K")
@@ -191,7 +191,7 @@ def evaluate_claim(
 
 def may_be_of_release(claim: Raw, release: str | None) -> bool:
     """False only for a claim whose labels name another release; ``release`` None matches all."""
-    return release is None or _releases_of(claim) <= {release}
+    return release is None or releases_of(claim) <= {release}
 
 
 def _ownership(claim: Raw, servers: Sequence[Server], owners: OwnerIndex) -> tuple[Ownership, str]:
@@ -234,7 +234,7 @@ def _reasons(finding: ClaimFinding, owners: OwnerIndex, options: PruneOptions) -
         yield "it has no username annotation"
         return
     if not may_be_of_release(claim, options.release):
-        yield f"it belongs to the release {', '.join(sorted(_releases_of(claim)))}"
+        yield f"it belongs to the release {', '.join(sorted(releases_of(claim)))}"
     if options.is_everywhere and not _bears_name(finding.key.namespace, username):
         yield (
             f"the namespace {finding.key.namespace} does not contain the user's name, so it may belong to another hub; "
@@ -305,7 +305,7 @@ def doubt_about_the_whole(
         return "the hub returned no users"
     if options.release is not None:
         return None
-    releases = {release for found in findings for release in _releases_of(found.claim)}
+    releases = {release for found in findings for release in releases_of(found.claim)}
     if len(releases) > 1:
         return f"the claims belong to several releases ({', '.join(sorted(releases))}); pass yours with --release"
     if not any(found.ownership is Ownership.SERVER for found in findings):
@@ -314,11 +314,6 @@ def doubt_about_the_whole(
             "pass its release with --release"
         )
     return None
-
-
-def _releases_of(claim: Raw) -> set[str]:
-    labels = labels_of(claim)
-    return {labels[label] for label in RELEASE_LABELS if label in labels}
 
 
 def _names(

@@ -133,6 +133,14 @@ async def test_the_release_says_that_what_an_unknown_user_has_is_this_hubs(place
     assert (code, output.splitlines()[-1]) == (0, "0 objects without a server")
 
 
+async def test_without_the_release_what_releases_have_is_kept(place):
+    place.plant("lab-bob", "bob", labels={"release": "other"})
+    code, output, _ = await place.run("remove", "--delete")
+    assert code == 0
+    assert "because it may belong to another hub, because its labels name the release other" in output
+    assert place.names() == {"jupyter-ada", "jupyter-gone", "lab-bob", "young"}
+
+
 async def test_a_server_of_a_renamed_user_keeps_its_pod(place):
     await place.hub.api("PATCH", "/users/ada", json={"name": "eve"})
     code, _, errors = await place.run("remove", "--delete")

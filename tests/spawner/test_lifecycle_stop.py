@@ -12,6 +12,7 @@ from devkit.minicluster.faults import (
     ReplyLost,
     Slow,
     WatchGone,
+    refuse,
     too_many_requests,
 )
 from devkit.minicluster.resources import PODS
@@ -83,6 +84,27 @@ async def test_stop_ours__api_up_until_stop_timeout(cluster, looptime, caplog):
     assert "default/jupyter-ada: the pod is not gone after 60 s" in caplog.text
     assert "because a service of the cluster (example.org/backup) has not released it" in caplog.text
     await asyncio.sleep(141)
+    assert pods(cluster) == []
+
+
+async def test_stop_ours__unknown_whether_the_pod_is_gone(cluster, looptime, caplog):
+    """The API server has accepted the deletion: a later refusal to show the pod does not fail the stop."""
+    run = await started(stop_timeout=60)
+    takes(cluster, stop=200)
+    edit_pod(cluster, labels={})  # it leaves the view
+    before = STOP_TIMEOUTS._value.get()
+    stop = asyncio.create_task(run.stop())
+    await asyncio.sleep(1)
+    denied = refuse({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "pods is forbidden"})
+
+    with struck(cluster, denied, "get"):
+        await stop
+
+    assert looptime <= 61
+    assert STOP_TIMEOUTS._value.get() == before + 1
+    assert "default/jupyter-ada: the deletion was accepted; unknown whether the pod is gone: " in caplog.text
+    assert "pods is forbidden" in caplog.text
+    await asyncio.sleep(200)
     assert pods(cluster) == []
 
 
