@@ -51,6 +51,7 @@ def test_what_a_module_says_is_found_and_nothing_else(folder):
     ]
 
 
+@pytest.mark.slow
 def test_what_a_page_says_is_found_and_nothing_else(folder):
     found = [(text.line, text.words) for text in texts([folder / "page.html"])]
 
@@ -75,5 +76,6 @@ def test_a_text_is_printed_with_its_place(folder, capsys):
         "stop idle servers of a JupyterHub; `cull explain USER` shows why a server stops or runs on",
     ],
 )
+@pytest.mark.slow
 def test_what_the_package_says_is_among_them(words):
     assert words in [text.words for text in texts([PACKAGE])]

@@ -764,6 +764,7 @@ async def test_410_in_the_stream_lists_once_at_once(informer, api, cluster, coun
     assert counted("list") == 2
 
 
+@pytest.mark.slow
 async def test_410_after_a_few_seconds_each_time_is_told_and_no_storm_of_lists(
     informer, cluster, counted, soon, caplog
 ):

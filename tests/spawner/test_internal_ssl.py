@@ -17,7 +17,7 @@ from k8s_hub.objects.keys import Key, key_of, owner_uids, uid_of
 from tests.spawner.conftest import NAMESPACE
 from tests.spawner.secure import SecureHub, SecureRuntime, serve_names
 
-pytestmark = [pytest.mark.looptime, pytest.mark.hub]
+pytestmark = [pytest.mark.looptime, pytest.mark.hub, pytest.mark.slow]
 
 LONG = "a" * 200
 

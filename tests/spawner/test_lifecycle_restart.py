@@ -92,6 +92,7 @@ async def test_hub_restart_the_server_has_ended_meanwhile(hub, cluster):
         assert len(pods(cluster)) == len(claims(cluster)) == 1
 
 
+@pytest.mark.slow
 async def test_hub_restart_server_ran__long_list(hub, cluster):
     """Each page of the list of all pods comes in time, and all together do not: poll() waits for the last one."""
     async with hub() as hub:

@@ -218,6 +218,7 @@ async def request_in_turn(hub, first, *others):
     await eventually(lambda: queued() == len(others))
 
 
+@pytest.mark.slow
 async def test_a_class_arrives_and_no_start_is_refused_or_loses_time_in_the_queue(hub, cluster):
     """Each start may take 15 s, and most wait longer than that for their turn."""
     takes(cluster, pull=10)
