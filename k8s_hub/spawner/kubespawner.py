@@ -378,13 +378,14 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
         For a DELETE of a pending server the hub cancels the start and waits for a second. If the start has not ended then,
         as on a hub that gets no processor, it answers 500, never calls stop(), and shows the server as ready. So it does
-        if its spawn fails before it calls start(), as with a full database.
+        if its spawn fails before it calls start(), as with a full database. If it was adding the route of a server that
+        runs, it does not listen for the server's end.
         """
         if self.user.spawners.get(self.name) is not self:
             return
         if self.pending:
             IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
-        elif self.ready and not isinstance(self._life, Running):
+        elif self.ready and not (isinstance(self._life, Running) and self._callbacks):
             self.log.warning(
                 "%s: stopping the server: its start was cancelled or failed, and the hub kept it",
                 self._log_name,

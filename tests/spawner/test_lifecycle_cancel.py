@@ -18,6 +18,7 @@ from devkit.testing.eventually import eventually
 from devkit.testing.runs import Run, claims, plant_pod, pods, restart_process, struck, takes
 from k8s_hub import KubeSpawner
 from k8s_hub.objects.keys import key_of, uid_of
+from k8s_hub.spawner.lifecycle import Running
 from tests.spawner.cells import AWAY, LOST, SLOW, UP, cell
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -290,6 +291,30 @@ async def test_a_cancelled_start_that_ends_too_late_for_the_hub_is_stopped(hub, 
     async with hub(spawner_class=LateToCancel, mem_guarantee="4T", hub=NO_WAIT) as hub:
         await hub.start_server("ada")
         await eventually(lambda: pods(cluster))
+
+        assert await hub.stop_server("ada") == 500
+        await eventually(lambda: hub.spawner("ada").ready)
+
+        await hub.wait_stopped("ada")
+        assert pods(cluster) == []
+
+
+async def test_a_running_server_whose_route_is_cancelled_too_late_for_the_hub_is_stopped(
+    hub, cluster, monkeypatch
+):
+    """The hub would show it as ready for ever: it does not listen for its end."""
+
+    async def late_to_cancel(*_args):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(3)
+            raise
+
+    async with hub(hub=NO_WAIT) as hub:
+        monkeypatch.setattr(hub.app.proxy, "add_user", late_to_cancel)
+        await hub.start_server("ada")
+        await eventually(lambda: isinstance(hub.spawner("ada")._life, Running))
 
         assert await hub.stop_server("ada") == 500
         await eventually(lambda: hub.spawner("ada").ready)
