@@ -177,31 +177,29 @@ async def test_an_end_and_a_stop_at_once_are_one(hub, cluster):
         assert len(pods(cluster)) == 1
 
 
+def _remove_before_the_route(hub, cluster, monkeypatch, *, seconds):
+    """Have the server's pod go so many seconds before the hub has added its route."""
+    add_user = hub.app.proxy.add_user
+
+    async def slowly(*args):
+        await removed(cluster)
+        await asyncio.sleep(seconds)
+        await add_user(*args)
+
+    monkeypatch.setattr(hub.app.proxy, "add_user", slowly)
+
+
 async def test_an_end_before_the_hub_listens_is_heard_of_soon_after(hub, cluster, monkeypatch):
     """The server has answered the hub, and its pod goes while the hub adds the route."""
     async with hub() as hub:
-        add_user = hub.app.proxy.add_user
-
-        async def slowly(*args):
-            await removed(cluster)
-            await asyncio.sleep(1)
-            await add_user(*args)
-
-        monkeypatch.setattr(hub.app.proxy, "add_user", slowly)
+        _remove_before_the_route(hub, cluster, monkeypatch, seconds=1)
         await hub.start_server("ada")
         await eventually(lambda: not is_known(hub), seconds=10)
 
 
 async def test_a_poll_before_the_hub_listens_does_not_keep_an_end_from_it(hub, cluster, monkeypatch):
     async with hub(hub=NO_WAIT, poll_interval=2, poll_jitter=0) as hub:
-        add_user = hub.app.proxy.add_user
-
-        async def slowly(*args):
-            await removed(cluster)
-            await asyncio.sleep(9)
-            await add_user(*args)
-
-        monkeypatch.setattr(hub.app.proxy, "add_user", slowly)
+        _remove_before_the_route(hub, cluster, monkeypatch, seconds=9)
         await hub.start_server("ada")
         await eventually(lambda: "/user/ada/" in hub.routes, seconds=20)
         await eventually(lambda: not is_known(hub), seconds=10)
