@@ -80,10 +80,8 @@ class Actions:
         """The listing is stale by now: read the user again right before the stop."""
         server = decision.facts.server
         work = None
-        if (
-            self.servers is not None and decision.verdict.cause is Cause.IDLE
-        ):  # its answer can keep it running
-            work = await self.servers.work(server)
+        if self.servers is not None and decision.verdict.cause is Cause.IDLE:
+            work = await self.servers.work(server)  # the answer can keep it running
         found = await self._found(server)
         if found is None:
             return Outcome(action=Action.GONE, decision=decision)
