@@ -32,11 +32,8 @@ class MetadataInputs:
 
 
 def shared_labels(inputs: MetadataInputs, extra_labels: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels of every object; ``common_labels`` override the extra ones.
-
-    A subclass may have set an option to None or an empty list, here and below.
-    """
-    return {USERNAME_LABEL: slugs.label(inputs.username), **(extra_labels or {}), **inputs.common_labels}
+    """Return the labels of every object; ``common_labels`` override the extra ones."""
+    return {USERNAME_LABEL: slugs.label(inputs.username), **extra_labels, **inputs.common_labels}
 
 
 def pod_labels(inputs: MetadataInputs, shared: Mapping[str, str]) -> dict[str, str]:
@@ -66,7 +63,7 @@ def annotations(inputs: MetadataInputs, extra_annotations: Mapping[str, str]) ->
         **servername,
         KUBESPAWNER_VERSION_ANNOTATION: inputs.kubespawner_version,
         JUPYTERHUB_VERSION_ANNOTATION: inputs.jupyterhub_version,
-        **(extra_annotations or {}),
+        **extra_annotations,
     }
 
 

@@ -165,13 +165,13 @@ def _notebook(inputs: PodInputs) -> dict[str, Any]:
 
 
 def _overridden(target: Mapping[str, Any], changes: Mapping[str, Any], field: str) -> dict[str, Any]:
-    """Replace whole top-level fields; None removes a field. A subclass may have set the option to None or an empty list."""
-    return without_nulls({**target, **api_fields(changes or {}, field)})
+    """Replace whole top-level fields; None removes a field."""
+    return without_nulls({**target, **api_fields(changes, field)})
 
 
 def _resources(cpu: float | None, memory: float | str | None, extra: Mapping[str, Any]) -> dict[str, Any]:
     # Zero is "not asked for", as in JupyterHub.
-    return {**without_nulls({"cpu": cpu or None, "memory": memory or None}), **(extra or {})}
+    return {**without_nulls({"cpu": cpu or None, "memory": memory or None}), **extra}
 
 
 def _pull_secrets(secrets: Sequence[str | Raw] | str | None) -> list[dict[str, Any]] | None:

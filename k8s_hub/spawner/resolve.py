@@ -83,12 +83,35 @@ _MAY_BE_CALLABLE = (
 """Options that are inputs of the pod, or functions (spawner) that return one."""
 
 
+_DICTIONARIES = frozenset(
+    {
+        "common_labels",
+        "extra_labels",
+        "extra_annotations",
+        "storage_extra_labels",
+        "storage_extra_annotations",
+        "user_namespace_labels",
+        "user_namespace_annotations",
+        "extra_resource_limits",
+        "extra_resource_guarantees",
+        "extra_container_config",
+        "extra_pod_config",
+    }
+)
+"""Options that a subclass may have set to None or an empty list, past the trait."""
+
+
+def _option(spawner: Any, name: str) -> Any:
+    value = getattr(spawner, name)
+    return {} if name in _DICTIONARIES and not value else value
+
+
 def metadata_inputs(spawner: Any) -> metadata.MetadataInputs:
     """Return the inputs of the labels and annotations of all objects of a spawner's server."""
     return metadata.MetadataInputs(
         username=spawner.user.name,
         servername=spawner.name,
-        common_labels=spawner.common_labels,
+        common_labels=_option(spawner, "common_labels"),
         component_label=spawner.component_label,
         kubespawner_version=COMPATIBLE_VERSION,
         jupyterhub_version=jupyterhub_version,
@@ -111,7 +134,7 @@ class Resolver:
     def expanded(self, name: str) -> Any:
         """Return an option with all its templates expanded."""
         with in_setting(name):
-            return self.expand_all(getattr(self.spawner, name))
+            return self.expand_all(_option(self.spawner, name))
 
     def name_by(self, setting: str) -> str:
         """Return the name that a setting's template gives; a TemplateError names the setting."""
@@ -141,7 +164,7 @@ class Resolver:
             env=_as_json("environment", spawner.get_env()),
             labels=self.pod_labels(self.expanded("extra_labels")),
             annotations=self.annotations(self.expanded("extra_annotations")),
-            **{name: _as_json(name, getattr(spawner, name)) for name in _AS_THEY_ARE},
+            **{name: _as_json(name, _option(spawner, name)) for name in _AS_THEY_ARE},
             **{name: _as_json(name, self.expanded(name)) for name in _POD_TEMPLATES},
             **{name: await self._called(name) for name in _MAY_BE_CALLABLE},
             claim_mounts=self.claim_mounts(),

@@ -168,7 +168,7 @@ class PlainAttributes(KubeSpawner):
 
     image = "registry/ours:1"
     notebook_dir = "/home/jovyan/work"
-    extra_labels = extra_annotations = ()
+    extra_labels = extra_annotations = common_labels = storage_extra_labels = ()
     extra_pod_config = extra_container_config = extra_resource_limits = None
     image_pull_policy = Unicode("Always", config=True, help="When the image is pulled.")
 
@@ -181,8 +181,10 @@ class PlainAttributes(KubeSpawner):
 
 
 async def test_options_may_be_replaced_by_attributes_of_a_subclass():
-    (container,) = (await bare_spawner(spawner_class=PlainAttributes).get_pod_manifest()).spec.containers
+    spawner = bare_spawner(spawner_class=PlainAttributes)
+    (container,) = (await spawner.get_pod_manifest()).spec.containers
 
+    assert "hub.jupyter.org/username" in spawner.get_pvc_manifest().metadata.labels
     assert (container.image, container.image_pull_policy) == ("registry/ours:1", "Always")
     assert container.security_context["runAsUser"] == 4321
     assert {"WORKSPACE": "ada"}.items() <= {each.name: each.value for each in container.env}.items()
