@@ -4,7 +4,7 @@ A fault excuses what happens from its begin until `SETTLE` seconds after its end
 A hub that other programs of the machine keep from running is not blamed for being late.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -516,20 +516,26 @@ def leaks(facts: Facts) -> Iterator[Violation]:
 
 def too_many_requests(facts: Facts) -> Iterator[Violation]:
     """The hub asks a bounded number of things, also when all fails."""
-    asked, done = _per_window(facts.requests), _per_window([*facts.operations, *facts.of(Cull)])
+    asked = Counter(int(request.at // WINDOW) for request in facts.requests)
+    under_way = Counter(
+        window
+        for begin, end in _changes(facts)
+        for window in range(int(begin // WINDOW), int(end // WINDOW) + 2)
+    )
     for window, count in asked.items():
-        allowed = WINDOW * REQUESTS_A_SECOND + REQUESTS_AN_OPERATION * (done[window] + done[window - 1])
+        allowed = WINDOW * REQUESTS_A_SECOND + REQUESTS_AN_OPERATION * under_way[window]
         if count > allowed:
             what = f"{count} in {WINDOW:.0f} s, {allowed:.0f} are allowed"
             yield Violation(invariant="too many requests", at=window * WINDOW, server="", what=what)
 
 
-def _per_window(events: Iterable[Request | Operation | Cull]) -> dict[int, int]:
-    counts: dict[int, int] = defaultdict(int)
-    for event in events:
-        if not (isinstance(event, Operation) and event.verb == "activity"):
-            counts[int((event.end if isinstance(event, Operation) else event.at) // WINDOW)] += 1
-    return counts
+def _changes(facts: Facts) -> Iterator[tuple[float, float]]:
+    """Yield when each operation that the hub may need the cluster for began and ended."""
+    for operation in facts.operations:
+        if operation.verb != "activity":
+            yield operation.begin, operation.end
+    for cull in facts.of(Cull):
+        yield cull.at, cull.at
 
 
 INVARIANTS: Sequence[Callable[[Facts], Iterator[Violation]]] = (

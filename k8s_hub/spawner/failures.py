@@ -164,14 +164,27 @@ class SpawnOutcome:
         if change.new is not None:
             self._hub_settings = change.new.settings
 
-    def follow(self, spawn: "asyncio.Future[Any] | None", spawner: Any, *, is_counted: bool) -> None:
+    def follow(self, spawn: "asyncio.Future[Any]", spawner: Any, *, is_counted: bool) -> None:
         """Judge this spawn of the spawner once it is done, before the callbacks that are added later.
 
         ``is_counted``: whether the hub counts a failure of it.
         """
         self.spawn = spawn
-        if spawn is not None:
-            spawn.add_done_callback(partial(self._judge, spawner, is_counted))
+        spawn.add_done_callback(partial(self._judge, spawner, is_counted))
+
+    def clear(self, spawner: Any) -> None:
+        """Forget the spawn, or keep a failure in its place if the hub has stopped the new server for want of a route.
+
+        The hub then takes the spawn for a success, and its pages would say "Spawn failed" without a reason.
+        """
+        ended, self.spawn = self.spawn, None
+        if ended is None or not ended.done() or ended.cancelled() or ended.exception() or spawner.server:
+            return
+        self.spawn = asyncio.get_running_loop().create_future()
+        self.spawn.set_exception(
+            uncounted(with_message(HTTPError(503, _NO_ROUTE), _NO_ROUTE, again=spawn_url(spawner)))
+        )
+        self.spawn.exception()  # the loop need not report it
 
     def _judge(self, spawner: Any, is_counted: bool, spawn: "asyncio.Future[Any]") -> None:
         explain(spawn, timedelta(seconds=spawner.start_timeout), again=partial(spawn_url, spawner))
@@ -363,6 +376,10 @@ def _hook_failed(reference: str) -> Diagnosis:
 
 
 _DATABASE = f"Your server could not start because the hub could not write to its database. {CONTACT}"
+
+_NO_ROUTE = (
+    "The hub stopped your new server because the proxy did not take its address. Try again in a minute."
+)
 
 _TOO_DEEP = Diagnosis.failed(
     Stage.REQUEST,

@@ -273,10 +273,12 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     @_spawn_future.setter
     def _spawn_future(self, spawn: "asyncio.Future[Any] | None") -> None:
+        if spawn is None:
+            self._outcome.clear(self)
+            return
         # The hub sets this before it adds its callbacks, so ours runs before the one that counts failures.
         self._outcome.follow(spawn, self, is_counted=self._lost is None)
-        if spawn is not None:
-            spawn.add_done_callback(self._stop_soon_unless_started)
+        spawn.add_done_callback(self._stop_soon_unless_started)
 
     def _stop_soon_unless_started(self, spawn: "asyncio.Future[Any]") -> None:
         if spawn.cancelled() or spawn.exception() is not None:

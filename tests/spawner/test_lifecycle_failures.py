@@ -11,6 +11,7 @@ from tornado.web import HTTPError
 
 from devkit.minicluster.faults import CutWatch, FaultRule, ReplyLost, RequestLost, Slow, refuse
 from devkit.minicluster.statuses import status_body
+from devkit.testing.memoryproxy import MemoryProxy
 from devkit.testing.runs import (
     NO_WAIT,
     Run,
@@ -199,6 +200,24 @@ async def test_a_stop_of_such_a_server_that_fails_is_tried_again(hub, cluster, m
         monkeypatch.setattr(FailsBeforeStart, "is_broken", False)
         await hub.start_server("ada")
         await hub.wait_ready("ada")
+
+
+async def test_a_server_that_got_no_route_is_said_to_be_stopped_for_that(hub, cluster, monkeypatch):
+    """The hub stops it, and takes the spawn for a success."""
+    async with hub(hub=NO_WAIT) as hub:
+        with monkeypatch.context() as away:
+            away.setattr(MemoryProxy, "add_route", None)
+            assert await failed_start(hub) is None
+        failure = hub.spawner("ada")._spawn_future.exception()
+        assert sentence_of(failure).startswith(
+            "The hub stopped your new server because the proxy did not take its address."
+        )
+        assert not hub.spawner("ada").active
+        assert hub.failure_count == 0
+        assert not pods(cluster)
+        await hub.start_server("ada")
+        await hub.wait_ready("ada")
+        assert len(pods(cluster)) == 1
 
 
 async def test_our_own_bug_counts_and_leaves_nothing(hub, cluster, monkeypatch, caplog):

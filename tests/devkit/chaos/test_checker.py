@@ -310,6 +310,9 @@ def test_too_many_requests():
     asked = [Request(at=100, verb="get", resource="pods", name="x", code=200)] * 101
     assert violations(*asked) == {("too many requests", "")}
     assert violations(*asked, start(99, 101)) == set()
+    assert violations(*asked, start(60, 95)) == set()
+    assert violations(*asked, start(60, 85)) == {("too many requests", "")}
+    assert violations(*asked, start(95, 130)) == set()
     assert violations(*asked, Cull(at=99, server="u1/")) == set()
 
 
