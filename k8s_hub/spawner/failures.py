@@ -7,10 +7,8 @@ configuration or code, and an unreachable or busy cluster never count.
 
 import asyncio
 import traceback
-from collections.abc import Callable, Collection, Iterator, MutableMapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from functools import partial
 from html import escape
 from inspect import iscoroutine
 from secrets import token_hex
@@ -20,13 +18,10 @@ from jupyterhub.utils import AnyTimeoutError, url_escape_path, url_path_join
 from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 from tornado.web import HTTPError
-from traitlets.config import Application
-from traitlets.utils.bunch import Bunch
 
-from k8s_hub.diagnosis.diagnosis import NOT_STARTED, Diagnosis, Reason, Stage, redacted_text
+from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage, redacted_text
 from k8s_hub.diagnosis.messages import CONTACT
 from k8s_hub.naming.templates import SettingError
-from k8s_hub.text import format_duration
 
 try:
     from jupyterhub.spawner import SpawnException
@@ -148,58 +143,7 @@ def spawn_url(spawner: Any) -> str:
     return str(path)
 
 
-# --- The hub's count ---
-
-
-class SpawnOutcome:
-    """The hub's future of one server's spawn, and the hub's count of failures; the spawner owns it."""
-
-    def __init__(self) -> None:
-        #: The current spawn, or the last one if it failed.
-        self.spawn: asyncio.Future[Any] | None = None
-        self._hub_settings: MutableMapping[str, Any] | None = None
-
-    def note_handler(self, change: Bunch) -> None:
-        """Keep the hub's settings, which have its count: the hub removes the handler before the spawn is done."""
-        if change.new is not None:
-            self._hub_settings = change.new.settings
-
-    def follow(self, spawn: "asyncio.Future[Any]", spawner: Any, *, is_counted: bool) -> None:
-        """Judge this spawn of the spawner once it is done, before the callbacks that are added later.
-
-        ``is_counted``: whether the hub counts a failure of it.
-        """
-        self.spawn = spawn
-        spawn.add_done_callback(partial(self._judge, spawner, is_counted))
-
-    def clear(self, spawner: Any) -> None:
-        """Forget the spawn, or keep a failure in its place if the hub has stopped the new server for want of a route.
-
-        The hub then takes the spawn for a success, and its pages would say "Spawn failed" without a reason.
-        """
-        ended, self.spawn = self.spawn, None
-        if ended is None or not ended.done() or ended.cancelled() or ended.exception() or spawner.server:
-            return
-        self.spawn = asyncio.get_running_loop().create_future()
-        self.spawn.set_exception(
-            uncounted(with_message(HTTPError(503, _NO_ROUTE), _NO_ROUTE, again=spawn_url(spawner)))
-        )
-        self.spawn.exception()  # the loop need not report it
-
-    def _judge(self, spawner: Any, is_counted: bool, spawn: "asyncio.Future[Any]") -> None:
-        explain(spawn, timedelta(seconds=spawner.start_timeout), again=partial(spawn_url, spawner))
-        settings = self._hub_settings or _settings_of_this_process()
-        if settings is not None and is_counted:
-            keep_from_count(spawn, settings, type(spawner))
-
-
-def _settings_of_this_process() -> MutableMapping[str, Any] | None:
-    """Return the settings of the hub that runs here, None without one: a spawn may fail before it has a handler."""
-    app = Application.instance() if Application.initialized() else None
-    settings: MutableMapping[str, Any] | None = getattr(
-        getattr(app, "tornado_application", None), "settings", None
-    )
-    return settings
+# --- What counts ---
 
 
 _COUNTS = "k8s_hub_counts"
@@ -210,34 +154,6 @@ def uncounted(error: E) -> E:
     """Mark an exception: a spawn that ends with it does not bring the hub closer to its exit."""
     setattr(error, _COUNTS, False)
     return error
-
-
-def keep_from_count(
-    spawn: "asyncio.Future[Any]", settings: MutableMapping[str, Any], spawner_class: type = object
-) -> None:
-    """Subtract one from the hub's count of failures if the hub is about to add one that does not count.
-
-    Call this when the spawn is done, right before the hub's own callback, which compares the count with its
-    limit. JupyterHub 5 and 6 offer no other way. Version 5 counts every exception; version 6 counts the
-    time-out of a server that does not answer.
-    """
-    error = None if spawn.cancelled() else spawn.exception()
-    if error is not None and _is_counted_by_hub(error) and not counts(error, spawner_class):
-        settings["failure_count"] = settings.get("failure_count", 0) - 1
-
-
-def explain(spawn: "asyncio.Future[Any]", waited: timedelta, *, again: Callable[[], str]) -> None:
-    """Give a time-out, or an error of the hub's database, that ended a spawn a sentence if it has none.
-
-    ``again`` returns the URL at which the user can try again. It may ask the database.
-    """
-    error = None if spawn.cancelled() else spawn.exception()
-    if error is None or hasattr(error, "jupyterhub_message"):
-        return
-    if isinstance(error, AnyTimeoutError) and not str(error):
-        with_message(error, NOT_STARTED.replace("{waited}", format_duration(waited)), again=again())
-    elif isinstance(error, SQLAlchemyError):
-        with_message(error, _DATABASE)
 
 
 def counts(error: BaseException, spawner_class: type = object) -> bool:
@@ -256,7 +172,8 @@ def counts(error: BaseException, spawner_class: type = object) -> bool:
     return not (is_refusal or is_timeout or is_of_database or _administrators_frame(error, spawner_class))
 
 
-def _is_counted_by_hub(error: BaseException) -> bool:
+def is_counted_by_hub(error: BaseException) -> bool:
+    """Tell whether this JupyterHub adds one to its count for a spawn that ended with this error."""
     if SpawnException is None:
         return True
     return not (
@@ -374,12 +291,6 @@ def _hook_failed(reference: str) -> Diagnosis:
         "Give your administrator this reference.",
     )
 
-
-_DATABASE = f"Your server could not start because the hub could not write to its database. {CONTACT}"
-
-_NO_ROUTE = (
-    "The hub stopped your new server because the proxy did not take its address. Try again in a minute."
-)
 
 _TOO_DEEP = Diagnosis.failed(
     Stage.REQUEST,

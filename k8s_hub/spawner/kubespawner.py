@@ -4,16 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from datetime import datetime
-from enum import IntEnum
 from functools import cached_property, partial, wraps
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
-from tornado.ioloop import IOLoop
 from tornado.web import HTTPError
 from traitlets import default
 
@@ -41,24 +38,23 @@ from k8s_hub.spawner.database import HubDatabase, renewed_access_token
 from k8s_hub.spawner.events import shown
 from k8s_hub.spawner.failures import (
     SpawnFailed,
-    SpawnOutcome,
     administrators_code,
     failure_of,
 )
-from k8s_hub.spawner.lifecycle import Life, Running, Starting
+from k8s_hub.spawner.lifecycle import Life, Starting
 from k8s_hub.spawner.manifest_builder import ManifestBuilder
 from k8s_hub.spawner.namespaces import ensure_namespace, may_use
 from k8s_hub.spawner.orphans import look_for_orphans, look_for_orphans_soon
 from k8s_hub.spawner.overridable import Overridable
 from k8s_hub.spawner.owned_objects import create_owned_objects
-from k8s_hub.spawner.poll import NoPod, PodAlive, PodEnded, end_without_pod, look
+from k8s_hub.spawner.poll import EndNotifier, NoPod, PodAlive, PodEnded, PollInterval, end_without_pod, look
 from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.remembered import Remembered
 from k8s_hub.spawner.run_log import RunLog, log_with
 from k8s_hub.spawner.server_url import known_url, sync_address, url_of, whole_pod
+from k8s_hub.spawner.spawn_outcome import SpawnOutcome
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
 from k8s_hub.spawner.start import (
-    LOOK_AGAIN,
     Attempt,
     LatestRun,
     begin,
@@ -82,22 +78,6 @@ if TYPE_CHECKING:
 LAST_WORDS = 2.0
 LAST_WORDS_SHARE = 0.05
 """start() gives up with a reason this many seconds before the hub's deadline, or this share of a short one."""
-
-
-class PollInterval(IntEnum):
-    """Seconds between two polls where `poll_interval` is not set."""
-
-    WATCHED = 300
-    #: JupyterHub's own default.
-    UNWATCHED = 30
-
-
-CANCEL_SECONDS = 5.0
-"""Seconds after a cancelled or failed start until the hub has stopped the server, or never will."""
-
-
-_notification: ContextVar[object | None] = ContextVar("notification", default=None)
-"""The call of `poll_and_notify` that the current task works for; tasks inherit it."""
 
 
 def _until_last_words(timeout: float) -> float:
@@ -138,10 +118,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         library.set_default(connection_settings(self))
         self._life: Life = lifecycle.Unknown()
         self._run = LatestRun(RunLog(self.log))
-        self._outcome = SpawnOutcome()
-        self._notifying = asyncio.Lock()
-        #: Identifies the call that holds this lock; None if none does.
-        self._notification: object | None = None
+        self._outcome = SpawnOutcome(self)
+        self._end_notifier = EndNotifier(self)
         #: The running pod that the next start adopts; None: the start creates a pod.
         self._lost: LostServer | None = None
         self.observe(self._outcome.note_handler, "handler")
@@ -274,15 +252,10 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
     @_spawn_future.setter
     def _spawn_future(self, spawn: "asyncio.Future[Any] | None") -> None:
         if spawn is None:
-            self._outcome.clear(self)
-            return
-        # The hub sets this before it adds its callbacks, so ours runs before the one that counts failures.
-        self._outcome.follow(spawn, self, is_counted=self._lost is None)
-        spawn.add_done_callback(self._stop_soon_unless_started)
-
-    def _stop_soon_unless_started(self, spawn: "asyncio.Future[Any]") -> None:
-        if spawn.cancelled() or spawn.exception() is not None:
-            IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
+            self._outcome.clear()
+        else:
+            # The hub sets this before it adds its callbacks, so ours runs before the one that counts failures.
+            self._outcome.follow(spawn, is_counted=self._lost is None)
 
     async def run_auth_state_hook(self, auth_state: Any) -> None:
         """Run an administrator's hook; JupyterHub also calls this for the form."""
@@ -375,31 +348,6 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             self._remembered.renew_token(renewed_access_token(self, self._log_name))
         return url
 
-    async def _stop_if_forgotten(self) -> None:
-        """Have the hub stop a server whose start was cancelled or failed, if it has not.
-
-        For a DELETE of a pending server the hub cancels the start and waits for a second. If the start has not ended then,
-        as on a hub that gets no processor, it answers 500, never calls stop(), and shows the server as ready. So it does
-        if its spawn fails before it calls start(), as with a full database. If it was adding the route of a server that
-        runs, it does not listen for the server's end.
-        """
-        if self.user.spawners.get(self.name) is not self:
-            return
-        if self.pending:
-            IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
-        elif self.ready and not (isinstance(self._life, Running) and self._callbacks):
-            self.log.warning(
-                "%s: stopping the server: its start was cancelled or failed, and the hub kept it",
-                self._log_name,
-            )
-            try:
-                await self.user.stop(self.name)
-            except Exception as error:  # noqa: BLE001 - logged, and tried again
-                self.log.warning("%s: the hub could not stop the server: %s", self._log_name, error)
-                HubDatabase.of(self).roll_back()
-                self._stop_pending = False  # as the hub's next try would do; it refuses starts meanwhile
-                IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
-
     async def _start(self) -> str:
         """Return the URL once the new server answers there; else fail with a reason before the hub's deadline.
 
@@ -465,7 +413,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 placed = await storage.placed(spec, attempt, secure.pod, claims)
                 pod = placement.created = await create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
-            attempt.cluster.pods.listen(key_of(pod), self)
+            attempt.cluster.pods.listen(key_of(pod), self._end_notifier)
             owned = [*self._manifests.owned_objects(pod), *self._resolver.environment_secret(secure.content)]
             await create_owned_objects(attempt, pod, owned)
             if self.after_pod_created_hook is not None:
@@ -482,7 +430,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._remembered.last_start = lost.attempt_id
         self.pod_name, self.pod_id = key_of(lost.pod).name, uid_of(lost.pod)
         self._run.secrets = security.secrets_in(lost.pod, self) | {lost.token}
-        attempt.cluster.pods.listen(key_of(lost.pod), self)
+        attempt.cluster.pods.listen(key_of(lost.pod), self._end_notifier)
         return await until_ready_after_restart(attempt, lost.pod)
 
     async def _attempt(self, started: datetime) -> Attempt:
@@ -585,45 +533,13 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 self.pod_id = uid_of(pod)
                 if self._remembered.last_start is None and self._lost is None:
                     self._remembered.last_start = annotations_of(pod).get(ATTEMPT_ANNOTATION)
-                cluster.pods.listen(key_of(pod), self)
+                cluster.pods.listen(key_of(pod), self._end_notifier)
                 await sync_address(self, cluster, pod)
         return None
 
     async def poll_and_notify(self) -> int | None:
-        """Poll, and tell the hub of an end, one call at a time.
-
-        The hub stops an ended server in this call. A request for a new start polls, too: it has to wait for that stop,
-        which would otherwise end in the middle of the new start. A hook that runs in that stop does not wait for it.
-        """
-        if self._notification is not None and _notification.get() is self._notification:
-            return await self.poll()
-        async with self._notifying:
-            if self.pending and not self._callbacks:
-                # The hub does not listen yet, and would never hear of an end that is told now.
-                return await self.poll()
-            self._notification = object()
-            token = _notification.set(self._notification)
-            try:
-                status: int | None = await super().poll_and_notify()
-            finally:
-                self._notification = None
-                _notification.reset(token)
-            return status
-
-    def object_changed(self) -> None:
-        """Have the hub poll at once if it polls this server: the view of pods shows a change of its pod."""
-        if not self._poll_callback:
-            return
-        # Without callbacks the hub would not hear of an end, and its own poll stops after the first that it does not hear of.
-        if self._callbacks and not self.pending:
-            IOLoop.current().add_callback(self.poll_and_notify)
-        elif not self._run.is_change_due:
-            self._run.is_change_due = True
-            IOLoop.current().call_later(LOOK_AGAIN, self._change_again)
-
-    def _change_again(self) -> None:
-        self._run.is_change_due = False
-        self.object_changed()
+        """Poll, and tell the hub of an end, one call at a time (see `EndNotifier`)."""
+        return await self._end_notifier.poll_and_notify(super().poll_and_notify)
 
     @default("poll_interval")
     def _default_poll_interval(self) -> PollInterval:

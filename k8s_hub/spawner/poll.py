@@ -1,9 +1,16 @@
-"""Whether one server runs: returns what poll() finds in the view of the cluster, for the spawner to record."""
+"""Whether one server runs: what poll() finds in the view of the cluster, and how the hub hears of an end."""
+
+# ruff: noqa: SLF001 - JupyterHub keeps in these attributes of a spawner whether it listens
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TypeAlias
+from enum import IntEnum
+from typing import Any, TypeAlias, cast
+
+from tornado.ioloop import IOLoop
 
 from k8s_hub.diagnosis.pod_life import Ended, judge_pod
 from k8s_hub.kube.connection import stall_tolerant_timeout
@@ -22,6 +29,18 @@ CONFIRMING = RetryPolicy(deadline=math.inf)
 
 UNFINISHED = "the hub died in the middle of its start, before there was a pod"
 REMOVED = "its pod was removed by somebody else"
+
+
+CHANGE_LATER = 5.0
+"""Seconds until a change is reported again that came while the hub did not listen."""
+
+
+class PollInterval(IntEnum):
+    """Seconds between two polls where `poll_interval` is not set."""
+
+    WATCHED = 300
+    #: JupyterHub's own default.
+    UNWATCHED = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +153,58 @@ def _seconds_to_wait(cluster: Cluster, life: Life, address: str | None, request_
 def _was_being_started(life: Life, address: str | None) -> bool:
     """Tell whether the hub died in the middle of this server's start: the row then has no address."""
     return isinstance(life, Unknown) and address == ""
+
+
+# --- News for the hub ---
+
+
+_notification: ContextVar[object | None] = ContextVar("notification", default=None)
+"""The call of `EndNotifier.poll_and_notify` that the current task works for; tasks inherit it."""
+
+
+class EndNotifier:
+    """Has the hub poll at once when the server's pod changes, and hear of an end once; the spawner owns it."""
+
+    def __init__(self, spawner: Any) -> None:
+        self._spawner = spawner
+        self._lock = asyncio.Lock()
+        #: Identifies the call that holds the lock; None if none does.
+        self._notification: object | None = None
+        self._is_change_due = False
+
+    async def poll_and_notify(self, notify: Callable[[], Awaitable[int | None]]) -> int | None:
+        """Call ``notify``, JupyterHub's own, one call at a time; return the exit code, None while the server runs.
+
+        The hub stops an ended server in this call. A request for a new start polls, too: it has to wait for that stop,
+        which would otherwise end in the middle of the new start. A hook that runs in that stop does not wait for it.
+        """
+        spawner = self._spawner
+        if self._notification is not None and _notification.get() is self._notification:
+            return cast("int | None", await spawner.poll())
+        async with self._lock:
+            if spawner.pending and not spawner._callbacks:
+                # The hub does not listen yet, and would never hear of an end that is told now.
+                return cast("int | None", await spawner.poll())
+            self._notification = object()
+            token = _notification.set(self._notification)
+            try:
+                return await notify()
+            finally:
+                self._notification = None
+                _notification.reset(token)
+
+    def object_changed(self) -> None:
+        """Have the hub poll at once if it polls this server: the view of pods shows a change of its pod."""
+        spawner = self._spawner
+        if not spawner._poll_callback:
+            return
+        # Without callbacks the hub would not hear of an end, and its own poll stops after the first that it does not hear of.
+        if spawner._callbacks and not spawner.pending:
+            IOLoop.current().add_callback(spawner.poll_and_notify)
+        elif not self._is_change_due:
+            self._is_change_due = True
+            IOLoop.current().call_later(CHANGE_LATER, self._change_again)
+
+    def _change_again(self) -> None:
+        self._is_change_due = False
+        self.object_changed()

@@ -118,8 +118,6 @@ class LatestRun:
     feed: EventSubscription | None = None
     #: True once a form has shown how the last server ended.
     has_shown_end: bool = False
-    #: True while a change of the pod waits for the hub to listen.
-    is_change_due: bool = False
     #: Values of the starting pod that no message and no log may contain.
     secrets: frozenset[str] = frozenset()
     #: The user's last refused choice, which the form shows again.

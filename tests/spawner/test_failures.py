@@ -21,10 +21,10 @@ from k8s_hub.spawner.failures import (
     counts,
     failure_of,
     hub_error,
-    keep_from_count,
     spawn_url,
     uncounted,
 )
+from k8s_hub.spawner.spawn_outcome import keep_from_count
 
 NOT_FOUND = Diagnosis.failed(
     Stage.PULLING, Reason.IMAGE_NOT_FOUND, "The image <b>x</b> does not exist.", detail="manifest unknown"
