@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from devkit.minicluster.selectors import FieldSelector, parse_fields, parse_labels
+from devkit.minicluster.selectors import FieldSelector, LabelSelector, parse_fields, parse_labels
 from devkit.minicluster.statuses import bad_request
 from k8s_hub.objects.keys import Key, labels_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.objects.selectors import LabelSelector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

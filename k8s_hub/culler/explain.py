@@ -220,7 +220,7 @@ def _chosen(user: User, name: str | None) -> Sequence[Server]:
 def _stopped_line(server: Server, stop: Stop | None, now: Clock) -> str:
     reason = "is stopped" if _was_started(server) else "was never started"
     line = {
-        "time": now().isoformat(),
+        "time": timestamps.format_exact(now()),
         "user": server.user,
         "server": server.name,
         "verdict": None,

@@ -25,3 +25,8 @@ def format_seconds(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError(f"The datetime {moment!r} has no time zone")
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
+def format_exact(moment: datetime) -> str:
+    """Return a timestamp such as 2026-07-01T12:00:00.250000Z, with the fraction if there is one."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -101,6 +101,7 @@ async def test_explain(monkeypatch, capsys):
         assert await run(hub, monkeypatch, ODD_NAME, "--json", kind=Explain) == 0
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         answers = {line["server"]: line for line in lines}
+        assert {line["time"][-1] for line in lines} == {"Z"}
         assert answers["lab"]["verdict"] == "stop"
         assert answers["lab"]["changes"]
         assert answers["old"] | {"time": None} == {

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from k8s_hub.culler.core.policy import (
 )
 from k8s_hub.culler.core.rules import MatchedRule
 from k8s_hub.hub.users import User
+from k8s_hub.objects import timestamps
 from k8s_hub.text import format_clock, format_duration
 
 
@@ -412,7 +413,7 @@ def _clock(moment: datetime | None, at: datetime) -> str:
 
 
 def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return None if moment is None else timestamps.format_exact(moment)
 
 
 def _seconds(duration: timedelta | None) -> int | None:

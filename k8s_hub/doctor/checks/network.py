@@ -6,7 +6,6 @@ from typing import Any
 from k8s_hub.doctor.checks.findings import Finding, fine, unknown, wrong
 from k8s_hub.objects.keys import key_of, labels_of, spec_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.objects.selectors import LabelSelector, Operator, Requirement
 
 CHECK = "network"
 POLICIES = "network policies"
@@ -15,12 +14,6 @@ SERVERS = {"component": "singleuser-server", "app.kubernetes.io/component": "sin
 OF_A_RELEASE = {"app", "release", "app.kubernetes.io/name", "app.kubernetes.io/instance"}
 """Labels whose values depend on the chart's release; only a real pod shows them."""
 
-OPERATORS = {
-    "In": Operator.IN,
-    "NotIn": Operator.NOT_IN,
-    "Exists": Operator.EXISTS,
-    "DoesNotExist": Operator.ABSENT,
-}
 HUB = {"component": "hub", "app.kubernetes.io/component": "hub"}
 
 
@@ -74,23 +67,23 @@ def _selects(policy: Raw, labels: Mapping[str, str]) -> bool:
     wanted = dict(selector.get("matchLabels") or {})
     if "component" in wanted and not OF_A_RELEASE & labels.keys():
         wanted = {name: value for name, value in wanted.items() if name not in OF_A_RELEASE}
-    return LabelSelector(
-        requirements=(
-            *(
-                Requirement(label=name, operator=Operator.IN, values=frozenset({value}))
-                for name, value in wanted.items()
-            ),
-            *map(_requirement, selector.get("matchExpressions") or ()),
-        )
-    ).matches(labels)
-
-
-def _requirement(expression: Mapping[str, Any]) -> Requirement:
-    return Requirement(
-        label=expression["key"],
-        operator=OPERATORS[expression["operator"]],
-        values=frozenset(expression.get("values") or ()),
+    return wanted.items() <= labels.items() and all(
+        _matches(expression, labels) for expression in selector.get("matchExpressions") or ()
     )
+
+
+def _matches(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Return whether the labels meet a requirement of ``matchExpressions``; a missing label meets ``NotIn``."""
+    value, values = labels.get(expression["key"]), expression.get("values") or ()
+    match expression["operator"]:
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case _:  # DoesNotExist
+            return value is None
 
 
 def _is_for(policy: Raw, direction: str) -> bool:
