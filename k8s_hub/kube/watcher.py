@@ -244,10 +244,11 @@ class Watcher:
         attempt = self._failures[policy]
         self._failures[policy] += 1
         self._log_trouble(error)
-        if isinstance(error, RelistRequired) and attempt == 0:
-            return 0.0
         asked_for = (error.retry_after or 0.0) if error is not None else 0.0
-        return max(policy.delay(attempt, self._chance), min(asked_for, REFUSED.ceiling))
+        own = (
+            0.0 if isinstance(error, RelistRequired) and attempt == 0 else policy.delay(attempt, self._chance)
+        )
+        return max(own, min(asked_for, REFUSED.ceiling))
 
     def _log_crash(self, error: Exception) -> None:
         if not self._is_crash_logged:

@@ -42,7 +42,7 @@ from k8s_hub.spawner.config.storage import StorageTraits
 from k8s_hub.spawner.credentials import LOCAL_NAMES, SERVERS_AUTHORITY, sign_certificate
 from k8s_hub.spawner.failures import administrators_code
 from k8s_hub.spawner.remembered import Remembered
-from k8s_hub.spawner.resolve import Resolver, metadata_inputs
+from k8s_hub.spawner.resolve import EXPANDED_LATER, Resolver, metadata_inputs
 from k8s_hub.spawner.spec import template_fields
 from k8s_hub.spawner.start import LatestRun
 from k8s_hub.text import kind_of
@@ -151,7 +151,7 @@ class Overridable(
         """
         options = {**self.user_options, PROFILE: slug}
         person = user_choices.person_of(self, profile_list)
-        selection = select(profile_list, options, person, templates=user_choices.EXPANDED_LATER)
+        selection = select(profile_list, options, person, templates=EXPANDED_LATER)
         applied = AppliedOptions(profile=str(selection.profile["slug"]), options=selection.chosen)
         self._remembered.apply_options(applied)
         user_choices.log_ignored(self, unknown_to(selection.profile, self.user_options))

@@ -15,10 +15,10 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.checks import fixed_overrides, usable
 from k8s_hub.profiles.selection import merged
 from k8s_hub.spawner.compat.models import to_json
-from k8s_hub.spawner.resolve import Resolver
+from k8s_hub.spawner.resolve import EXPANDED_LATER, Resolver
 from k8s_hub.spawner.run_log import warn_once
 from k8s_hub.spawner.security import Protection, weakening
-from k8s_hub.spawner.user_choices import EXPANDED_LATER, unknown_options
+from k8s_hub.spawner.user_choices import unknown_options
 
 _IS_LOGGED = "k8s_hub_settings_are_checked"
 """The key in the hub application's settings which says that this hub has logged its unusable settings."""

@@ -72,6 +72,31 @@ _POD_TEMPLATES = (
 )
 """Options that are inputs of the pod once their templates are expanded."""
 
+EXPANDED_LATER = frozenset(
+    {
+        *_POD_TEMPLATES,
+        "default_url",
+        "dns_name_template",
+        "environment",
+        "extra_annotations",
+        "extra_claims",
+        "extra_labels",
+        "notebook_dir",
+        "pod_connect_ip",
+        "pod_name_template",
+        "pvc_name_template",
+        "secret_name_template",
+        "slow_spawn_message",
+        "storage_extra_annotations",
+        "storage_extra_labels",
+        "storage_selector",
+        "user_namespace_annotations",
+        "user_namespace_labels",
+        "user_namespace_template",
+    }
+)
+"""Settings that hold templates, ours or the hub's: a user's text in them must not act as a template."""
+
 _MAY_BE_CALLABLE = (
     "uid",
     "gid",

@@ -70,37 +70,6 @@ _PACKAGED = (
 )
 
 
-EXPANDED_LATER = frozenset(
-    {
-        "default_url",
-        "dns_name_template",
-        "environment",
-        "extra_annotations",
-        "extra_claims",
-        "extra_containers",
-        "extra_labels",
-        "extra_pod_config",
-        "init_containers",
-        "notebook_dir",
-        "pod_connect_ip",
-        "pod_name_template",
-        "pvc_name_template",
-        "secret_name_template",
-        "service_account",
-        "slow_spawn_message",
-        "storage_extra_annotations",
-        "storage_extra_labels",
-        "storage_selector",
-        "user_namespace_annotations",
-        "user_namespace_labels",
-        "user_namespace_template",
-        "volume_mounts",
-        "volumes",
-        "working_dir",
-    }
-)
-"""Settings that hold templates, ours or the hub's: a user's text in them must not act as a template."""
-
 UNUSABLE = f"The profiles of this hub are not configured correctly, so no server can start. {CONTACT}"
 
 _LISTED, _SHOWN = 10, 60

@@ -90,6 +90,10 @@ async def test_a_version_that_is_too_old_is_no_reason_to_wait_once():
     assert (await Attempts(RelistRequired("old")).pauses(10))[:3] == [0, 1, 2]
 
 
+async def test_a_pause_that_the_server_asks_for_with_a_410_is_waited():
+    assert (await Attempts(RelistRequired("old", retry_after=7.0)).pauses(40))[:2] == [7, 7]
+
+
 async def test_a_watch_that_lasted_is_opened_again_at_once():
     assert (await Attempts(None, lasts=HEALTHY).pauses(20))[:2] == [0, 0]
 
