@@ -47,7 +47,11 @@ REQUESTS_A_SECOND = 10
 REQUESTS_AN_OPERATION = 5
 """What a hub may ask of the API server in a window of time, on top of each other."""
 RELEASE = "jhub"
-HUB_FAULTS = frozenset({"hub killed", "hub frozen", "disk full", "database back by a minute"})
+DATABASE_BACK = "database back by a minute"
+HUB_FAULTS = frozenset({"hub killed", "hub frozen", "disk full", DATABASE_BACK})
+
+COPY_AGE = 90.0
+"""Seconds that the database is back at most."""
 """Those in which the hub may not answer: with a full disk, JupyterHub ends what it was about to say with an error."""
 WHY = ("Spawn failed", ": ", "Timeout", ".")
 
@@ -248,8 +252,23 @@ def _in_peace(
 
 def stopped_while_it_runs(facts: Facts) -> Iterator[Violation]:
     """No server is shown stopped while its pod runs."""
-    yield from _in_peace(
-        facts, {STOPPED_BUT_RUNS}, "shown stopped while its pod runs", lambda _span, _at: False
+
+    def is_excused(span: Span, at: float) -> bool:
+        return _is_of_later_account(facts, span.server, at)
+
+    yield from _in_peace(facts, {STOPPED_BUT_RUNS}, "shown stopped while its pod runs", is_excused)
+
+
+def _is_of_later_account(facts: Facts, server: str, at: float) -> bool:
+    """Return whether the hub's database is from before its user was deleted and came back: the pod is not that account's."""
+    person = server.partition("/")[0]
+    backs = [fault.begin for fault in facts.faults if fault.kind == DATABASE_BACK and fault.begin <= at]
+    return any(
+        operation.verb == "delete"
+        and operation.server == f"{person}/"
+        and begin - COPY_AGE <= operation.end <= begin
+        for operation in facts.operations
+        for begin in backs[-1:]
     )
 
 
@@ -424,7 +443,7 @@ def _is_to_go(facts: Facts, pod: Pod, at: float) -> bool:
         return True
     if any(cull.server == pod.server and pod.born - 5 <= cull.at <= at + 30 for cull in facts.of(Cull)):
         return True
-    if _is_out_of_reach(facts, pod, at):
+    if _is_out_of_reach(facts, pod, at) or _is_unsaved(facts, pod):
         return True
     person = pod.server.partition("/")[0]
     for operation in facts.operations:
@@ -438,6 +457,11 @@ def _is_to_go(facts: Facts, pod: Pod, at: float) -> bool:
     return False
 
 
+def _is_unsaved(facts: Facts, pod: Pod) -> bool:
+    """Return whether the hub had no room to save the pod's start, which failed for it, whatever it told the user."""
+    return any(fault.kind == "disk full" and fault.begin <= pod.born <= fault.end for fault in facts.faults)
+
+
 def _is_out_of_reach(facts: Facts, pod: Pod, at: float) -> bool:
     """Return whether the pod serves a URL of an earlier name of its user, and its hub has lost its database.
 
@@ -445,8 +469,7 @@ def _is_out_of_reach(facts: Facts, pod: Pod, at: float) -> bool:
     """
     person = pod.server.partition("/")[0]
     is_lost = any(
-        fault.kind == "database back by a minute" and fault.begin <= at <= fault.end + 3 * SETTLE
-        for fault in facts.faults
+        fault.kind == DATABASE_BACK and fault.begin <= at <= fault.end + 3 * SETTLE for fault in facts.faults
     )
     return is_lost and any(
         operation.verb == "rename" and operation.server == f"{person}/" and operation.begin < at
@@ -464,6 +487,8 @@ def active_culled(facts: Facts) -> Iterator[Violation]:
     """No server that is in use is culled: its user, or their notebook, has just been there, whatever the hub knows."""
     used = _uses(facts)
     for cull in facts.of(Cull):
+        if not any(pod.is_alive(cull.at) for pod in facts.pods_of.get(cull.server, [])):
+            continue
         idle = cull.at - max((at for at in used[cull.server] if at < cull.at), default=0.0)
         if idle < facts.start.idle_timeout - SETTLE:
             what = f"used {idle:.0f} s before"

@@ -92,18 +92,19 @@ class SpawnOutcome:
             return
         if spawner.pending:
             self._look_later()
-        elif spawner.ready and not (isinstance(spawner._life, Running) and spawner._callbacks):
-            spawner.log.warning(
-                "%s: stopping the server: its start was cancelled or failed, and the hub kept it",
-                spawner._log_name,
-            )
-            try:
+            return
+        try:
+            if spawner.ready and not (isinstance(spawner._life, Running) and spawner._callbacks):
+                spawner.log.warning(
+                    "%s: stopping the server: its start was cancelled or failed, and the hub kept it",
+                    spawner._log_name,
+                )
                 await spawner.user.stop(spawner.name)
-            except Exception as error:  # noqa: BLE001 - logged, and tried again
-                spawner.log.warning("%s: the hub could not stop the server: %s", spawner._log_name, error)
-                HubDatabase.of(spawner).roll_back()
-                spawner._stop_pending = False  # as the hub's next try would do; it refuses starts meanwhile
-                self._look_later()
+        except Exception as error:  # noqa: BLE001 - logged, and tried again
+            spawner.log.warning("%s: the hub could not stop the server: %s", spawner._log_name, error)
+            HubDatabase.of(spawner).roll_back()
+            spawner._stop_pending = False  # as the hub's next try would do; it refuses starts meanwhile
+            self._look_later()
 
 
 def _has_failed(spawn: "asyncio.Future[Any]") -> bool:

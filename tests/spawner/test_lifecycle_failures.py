@@ -25,6 +25,7 @@ from devkit.testing.runs import (
 )
 from k8s_hub import KubeSpawner
 from k8s_hub.spawner.manifest_builder import ManifestBuilder
+from k8s_hub.spawner.spawn_outcome import CANCEL_SECONDS
 from tests.spawner.conftest import FailsBeforeStart
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -200,6 +201,17 @@ async def test_a_stop_of_such_a_server_that_fails_is_tried_again(hub, cluster, m
         monkeypatch.setattr(FailsBeforeStart, "is_broken", False)
         await hub.start_server("ada")
         await hub.wait_ready("ada")
+
+
+async def test_a_look_for_such_a_server_that_fails_is_tried_again(hub, cluster, monkeypatch):
+    """Another write of the hub has failed since, and each reading of its database fails until somebody rolls back."""
+    monkeypatch.setattr(FailsBeforeStart, "is_broken", True)
+    async with hub(spawner_class=FailsBeforeStart, hub=NO_WAIT) as hub:
+        await failed_start(hub)
+        with monkeypatch.context() as broken:
+            broken.setattr(FailsBeforeStart, "ready", property(lambda _: hub.app.db.no_such_attribute))
+            await asyncio.sleep(CANCEL_SECONDS + 1)
+        await hub.wait_stopped("ada", seconds=10)
 
 
 async def test_a_server_that_got_no_route_is_said_to_be_stopped_for_that(hub, cluster, monkeypatch):

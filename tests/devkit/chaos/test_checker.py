@@ -94,6 +94,14 @@ def test_a_fault_excuses_it_for_a_while():
     }
 
 
+def test_a_pod_of_an_account_that_the_older_database_does_not_have():
+    shown = [pod(100, gone=400), samples(102, 150), samples(150, 300, "stopped")]
+    back = Fault(kind="database back by a minute", begin=145, end=150)
+    assert violations(*shown, back) == {("shown stopped while its pod runs", "u1/")}
+    assert violations(*shown, back, asked("delete", 98)) == set()
+    assert violations(*shown, back, asked("delete", 40)) == {("shown stopped while its pod runs", "u1/")}
+
+
 def test_one_sample_alone_is_no_disagreement():
     assert violations(pod(100, gone=400), samples(150, 151, "stopped"), samples(151, 400)) == set()
 
@@ -275,6 +283,12 @@ def test_a_pod_with_an_earlier_name_that_the_hub_found_after_it_lost_its_databas
     assert violations(*life, asked("rename", 80, "u2/"), back) == {("pod deleted without a request", "u1/")}
 
 
+def test_a_pod_whose_start_the_hub_could_not_save():
+    full, life = fault(95, 110, "disk full"), [pod(100, gone=201), samples(102, 200), deleted(200)]
+    assert violations(*life, full) == set()
+    assert violations(*life, fault(105, 110, "disk full")) == {("pod deleted without a request", "u1/")}
+
+
 def test_a_delete_that_was_refused_is_none():
     assert violations(pod(100, gone=300), deleted(200, code=409)) == set()
 
@@ -284,9 +298,12 @@ def test_a_hub_that_ended_by_itself():
 
 
 def test_an_active_server_culled():
-    used = [start(100, 101), activity(150), Cull(at=190, server="u1/")]
-    assert violations(*used) == {("active server culled", "u1/")}
-    assert violations(*used[:2], Cull(at=205, server="u1/")) == set()
+    used = [start(100, 101), activity(150)]
+    assert violations(pod(100, gone=191), *used, Cull(at=190, server="u1/")) == {
+        ("active server culled", "u1/")
+    }
+    assert violations(pod(100, gone=206), *used, Cull(at=205, server="u1/")) == set()
+    assert violations(*used, Cull(at=190, server="u1/")) == set()
 
 
 def test_an_idle_server_left():
