@@ -11,9 +11,11 @@ from k8s_hub.claims.lookup import servername_of, username_of
 from k8s_hub.naming.ownership import (
     EXTRA_CLAIM_ANNOTATION,
     ServerIdentity,
+    has_user_id,
     is_of_namesake,
     is_ours,
     matches_release,
+    user_id_of,
 )
 from k8s_hub.naming.templates import Scope
 from k8s_hub.objects.keys import annotations_of, is_dying, key_of, uid_of
@@ -74,29 +76,34 @@ def may_delete(
     is_remembered: bool = False,
     siblings: Sequence[Sibling] = (),
     other_users: Sequence[str] = (),
+    in_use_by: Sequence[str] = (),
 ) -> Deletion:
     """Decide about a claim that was just read; None if it was not found.
 
     ``scope``: who shares the claim by its template. ``is_remembered``: this server's saved state names it.
-    ``other_users``: the users whose saved states name it.
+    ``other_users``: the users whose saved states name it. ``in_use_by``: pods that mount it and servers that are about to.
     """
     if claim is None:
         return Kept(reason="it does not exist")
-    reason = _doubt(claim, identity, scope) or _other_use(
+    if in_use_by:
+        return Kept(reason=f"it is used by {', '.join(in_use_by)}")
+    reason = _doubt(claim, identity, scope, is_remembered=is_remembered) or _other_use(
         claim, identity, scope, is_remembered=is_remembered, siblings=siblings, other_users=other_users
     )
     return Deletable(name=key_of(claim).name, uid=uid_of(claim)) if reason is None else Kept(reason=reason)
 
 
-def _doubt(claim: Raw, identity: ServerIdentity, scope: Scope) -> str | None:
+def _doubt(claim: Raw, identity: ServerIdentity, scope: Scope, *, is_remembered: bool) -> str | None:
     """Return the first reason to keep the claim that is in the claim itself."""
     owner = username_of(claim)
+    is_of_earlier_user = user_id_of(claim) is not None and not has_user_id(claim, identity)
     doubts = (
         (is_dying(claim), "it is already being deleted"),
         (not uid_of(claim), "it has no uid: the delete could hit a later claim of the same name"),
         (owner is None, "it has no username annotation"),
         (owner != identity.username, f"it is annotated for the user {owner!r}"),
         (is_of_namesake(claim, identity), "it belongs to a renamed user, who had this name before"),
+        (is_of_earlier_user and not is_remembered, "it was made for an earlier user of this name"),
         (not matches_release(claim, identity), "it belongs to another release"),
         (key_of(claim).namespace != identity.namespace, "it is in another namespace"),
         (EXTRA_CLAIM_ANNOTATION in annotations_of(claim), "it is not a home claim"),

@@ -16,6 +16,7 @@ The Zero to JupyterHub chart until version 3 kept the template of KubeSpawner 0.
 before the server's name: claim-adagpu. All versions annotated claims with the user's and the server's name.
 """
 
+import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -38,6 +39,8 @@ from k8s_hub.naming.ownership import (
 from k8s_hub.naming.templates import Names, Scope, expand
 from k8s_hub.objects.keys import Key, annotations_of, created_at, is_dying, key_of, metadata_of, phase_of
 from k8s_hub.objects.raw import Raw
+
+_NUMBER = re.compile(r"--[0-9]+$")
 
 
 class Why(StrEnum):
@@ -84,6 +87,8 @@ class UseExisting:
     name: str
     claim: Raw
     why: Why
+    missing: str | None = None
+    """The claim that the saved state names, and that was not found: a view may lack it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +98,7 @@ class Create:
     name: str
     why: Why
     missing: str | None = None
-    """The claim that the saved state names, and that was not found: a view may lack it."""
+    """As in `UseExisting`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +158,12 @@ class HomeRequest:
 
 def choose_home(request: HomeRequest, claims: ClaimLookup) -> HomeChoice:
     """Return the server's home, or the name for a new one, or why it cannot have one."""
-    rules = (_explicit, _remembered, _of_template, _legacy, _annotated)
-    choices = (rule(request, claims) for rule in rules)
-    return next((choice for choice in choices if choice is not None), None) or _new(request, claims)
+    chosen = _explicit(request, claims) or _remembered(request, claims)
+    if chosen is not None:
+        return chosen
+    choices = (rule(request, claims) for rule in (_of_template, _legacy, _annotated))
+    found = next((choice for choice in choices if choice is not None), None) or _new(request, claims)
+    return found if isinstance(found, Refuse) else replace(found, missing=_missing(request, claims))
 
 
 def _explicit(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
@@ -172,7 +180,7 @@ def _remembered(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
     return None if home is None or _is_of_living_user(request, home.claim) else home
 
 
-def _of_template(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
+def _of_template(request: HomeRequest, claims: ClaimLookup) -> UseExisting | None:
     if _is_taken(request, request.template_name):
         return None
     home = _named(request, claims, request.template_name, Why.TEMPLATE)
@@ -181,7 +189,7 @@ def _of_template(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None
     return None if _is_outdone(request, claims, home.claim) else home
 
 
-def _legacy(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
+def _legacy(request: HomeRequest, claims: ClaimLookup) -> UseExisting | None:
     homes = (
         home
         for legacy in request.legacy_names
@@ -192,7 +200,7 @@ def _legacy(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
     return next(homes, None)
 
 
-def _annotated(request: HomeRequest, claims: ClaimLookup) -> HomeChoice | None:
+def _annotated(request: HomeRequest, claims: ClaimLookup) -> UseExisting | None:
     own = (claim for claim in _own_claims(request, claims) if not _is_outdone(request, claims, claim))
     claim = min(own, key=_likelihood, default=None)
     return None if claim is None else UseExisting(name=key_of(claim).name, claim=claim, why=Why.ANNOTATED)
@@ -214,14 +222,14 @@ def _is_outdone(request: HomeRequest, claims: ClaimLookup, claim: Raw) -> bool:
 
 
 def _new(request: HomeRequest, claims: ClaimLookup) -> HomeChoice:
-    name, missing = request.template_name, _missing(request, claims)
+    name = request.template_name
     existing = _named(request, claims, name, Why.TEMPLATE)
     if _is_taken(request, name) or (existing is not None and _is_of_renamed_user(request, existing.claim)):
         free = (other for other in _numbered(name) if _is_free(request, claims, other))
-        return Create(name=next(free), why=Why.TEMPLATE_TAKEN, missing=missing)
+        return Create(name=next(free), why=Why.TEMPLATE_TAKEN)
     if existing is not None:
         return _refuse(request, existing.claim)
-    return Create(name=name, why=Why.FIRST, missing=missing)
+    return Create(name=name, why=Why.FIRST)
 
 
 def _missing(request: HomeRequest, claims: ClaimLookup) -> str | None:
@@ -310,6 +318,11 @@ def _likelihood(claim: Raw) -> tuple[bool, bool, str, str]:
 def _numbered(name: str) -> Iterator[str]:
     # Two dashes and a digit: no other user's slug gives such a name.
     return (f"{name}--{number}" for number in count(2))
+
+
+def without_number(name: str) -> str:
+    """Return the template's name for a claim that got a number, because the template's was taken."""
+    return _NUMBER.sub("", name)
 
 
 def _is_free(request: HomeRequest, claims: ClaimLookup, name: str) -> bool:

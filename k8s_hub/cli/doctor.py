@@ -71,7 +71,7 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
                 culler_page = await stack.enter_async_context(HubConnection(as_page))
         settings = Settings(
             namespace=parsed.namespace or pod_namespace() or "default",
-            release_labels={} if parsed.release is None else dict.fromkeys(RELEASE_LABELS, parsed.release),
+            release_labels=dict.fromkeys(RELEASE_LABELS, parsed.release) if parsed.release else {},
             claim_template=parsed.claim_template,
             pod_template=parsed.pod_template,
             slug_scheme=SlugScheme(parsed.slug_scheme),
@@ -271,9 +271,7 @@ def _parser() -> argparse.ArgumentParser:
             default=True,
             help=f"KubeSpawner.{trait} (default: yes)",
         )
-    parser.add_argument(
-        "--release", metavar="NAME", help="Helm release of this hub, if several hubs share the namespace"
-    )
+    sources.add_release(parser, "pods and claims of all releases are checked")
     parser.add_argument(
         "--port", type=numbers.port, default=8888, help="KubeSpawner.port (default: %(default)s)"
     )

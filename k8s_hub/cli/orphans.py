@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
 async def _run(parsed: argparse.Namespace, where: HubConnectionSettings) -> None:
     namespaces = parsed.namespace or [pod_namespace() or "default"]
     async with sources.opened(parsed, where, namespaces) as found:
-        search = Search(sources=found, component=parsed.component_label, release=parsed.release)
+        search = Search(sources=found, component=parsed.component_label, release=parsed.release or None)
         findings = await search.look()
         orphans = sorted(findings.orphans, key=lambda orphan: (orphan.key, orphan.resource.kind))
         if parsed.action == "list":
@@ -211,11 +211,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--release",
-        metavar="NAME",
-        help="Helm release of this hub; without it, objects of any release and of users that the hub does not have are kept",
-    )
+    sources.add_release(parser, "objects of any release and of users that the hub does not have are kept")
     parser.add_argument(
         "--component-label",
         default="singleuser-server",

@@ -1,6 +1,7 @@
 """How a command finds and opens the cluster and the hub."""
 
 import argparse
+import os
 import ssl
 import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
@@ -43,6 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kubeconfig",
         metavar="FILE",
         help="kubeconfig file (default: the pod's service account, $KUBECONFIG, ~/.kube/config)",
+    )
+
+
+def add_release(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """Add the option ``release``; ``otherwise`` says what happens without one."""
+    parser.add_argument(
+        "--release",
+        metavar="NAME",
+        default=os.environ.get("HELM_RELEASE_NAME"),
+        help=f"Helm release of this hub (default: $HELM_RELEASE_NAME, which the chart sets); without one, {otherwise}",
     )
 
 

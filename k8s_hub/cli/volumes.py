@@ -17,11 +17,11 @@ from k8s_hub.objects.keys import Key
 from k8s_hub.text import printable
 from k8s_hub.volumes import table
 from k8s_hub.volumes.plan import (
+    FEW,
     ClaimFinding,
     OwnerIndex,
     Ownership,
     PruneOptions,
-    doubt_about_the_whole,
     may_be_of_release,
     plan,
 )
@@ -45,18 +45,16 @@ async def _run(parsed: argparse.Namespace, where: HubConnectionSettings, options
     async with sources.opened(parsed, where, namespaces) as found:
         inventory = await found.read()
         owners = OwnerIndex.of(inventory.users, options.templates)
-        findings = sorted(
-            plan(inventory.claims, inventory.mounts, owners, options), key=lambda found: found.key
-        )
+        planned = plan(inventory.claims, inventory.mounts, owners, options)
+        findings = planned.findings
         if parsed.action == "list":
             shown = [found for found in findings if may_be_of_release(found.claim, options.release)]
             _list(shown, options, is_json=parsed.json)
         elif not parsed.delete:
             _show_plan(findings, options, is_json=parsed.json)
         else:
-            doubt = doubt_about_the_whole(findings, owners, options)
-            if doubt is not None:
-                raise HubError(f"nothing was deleted because {doubt}")
+            if planned.doubt is not None:
+                raise HubError(f"nothing was deleted because {planned.doubt}")
             report = PruneReport(options=options, is_json=parsed.json)
             try:
                 await prune(found, findings, options, report.on_outcome)
@@ -160,10 +158,11 @@ def _options(parsed: argparse.Namespace) -> PruneOptions:
         _check_template(template)
     return PruneOptions(
         now=utcnow(),
-        release=parsed.release,
+        release=parsed.release or None,
         templates=tuple(parsed.template),
         older_than=None if days is None else timedelta(days=days),
         is_everywhere=parsed.all_namespaces,
+        deletes_most=getattr(parsed, "most", False),
     )
 
 
@@ -194,6 +193,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DAYS",
         help="keep claims that were created in the last DAYS days; the last use of a deleted user's claim is unknown",
     )
+    pruning.add_argument(
+        "--most",
+        action="store_true",
+        help=f"delete even more than half of the claims; without it, more than {FEW} and half of them are all kept",
+    )
     for action in (listing, pruning):
         _add_sources(action)
     return parser
@@ -201,9 +205,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--release", metavar="NAME", help="Helm release of this hub, if several hubs share the namespace"
-    )
+    sources.add_release(parser, "claims of any release are kept")
     parser.add_argument(
         "--template",
         action="append",

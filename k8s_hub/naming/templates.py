@@ -122,6 +122,10 @@ class Names:
             legacy_escape_username=slugs.legacy_escape(username),
         )
 
+    def are_in(self, name: str) -> bool:
+        """True if an object's name contains the user's, in either scheme, between dashes or at an end."""
+        return any(f"-{slug}-" in f"-{name}-" for slug in (self.safe_username, self.escaped_username))
+
 
 _FIELDS = tuple(field.name for field in fields(Names))
 _values_of = attrgetter(*_FIELDS)

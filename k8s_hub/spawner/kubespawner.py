@@ -593,6 +593,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         except Exception:
             self.log.exception("%s: the ids of its starts are not kept", self._log_name)
         policy = RetryPolicy(deadline=self.k8s_api_request_retry_timeout)
+        self.extra_claim_names = {**self._remembered.extra_claims, **self.extra_claim_names}
         try:
             if self.extra_claim_names:
                 cluster = await self._connect()
@@ -602,8 +603,19 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             if self.delete_pvc and self.storage_pvc_ensure:
                 name = self._remembered.home.remembered_name or await self._existing_home() or self.pvc_name
                 cluster = await self._connect()
+                starting = [
+                    f"the start of {other._log_name}"  # noqa: SLF001 - as the hub's own log names it
+                    for other in self.user.spawners.values()
+                    if other is not self and other.active and getattr(other, "pvc_name", None) == name
+                ]
                 await storage.delete_home(
-                    cluster, self._spec(), name, HubDatabase.of(self), policy=policy, log=self.log
+                    cluster,
+                    self._spec(),
+                    name,
+                    HubDatabase.of(self),
+                    starting=starting,
+                    policy=policy,
+                    log=self.log,
                 )
         except (SpawnFailed, KubeError, TimeoutError) as error:
             self.log.warning(
@@ -632,7 +644,8 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
         Refuses only if the files would stay behind, or if the cluster does not say whether there are any.
         """
-        if not self.storage_pvc_ensure or self._remembered.home.remembered_name is not None:
+        is_kept = self.remember_pvc_name and self._remembered.home.remembered_name is not None
+        if not self.storage_pvc_ensure or is_kept:
             return
         try:
             home = await self._existing_home()

@@ -26,6 +26,11 @@ class Remembered:
         return self._saved.namespace
 
     @property
+    def extra_claims(self) -> Mapping[str, str]:
+        """The names of the extra claims that the server has used, also if they do not count any more."""
+        return self._saved.extra_claims
+
+    @property
     def last_end(self) -> LastEnd | None:
         """How the last server ended if the hub did not stop it; None once a start has succeeded."""
         return self._saved.last_end
@@ -73,8 +78,11 @@ class Remembered:
         extra_claims: Mapping[str, str],
         url: str | None,
     ) -> SavedState:
-        """Return the state to save, with the current values of the spawner's attributes."""
-        home = self._home.remembered_name
+        """Return the state to save, with the current values of the spawner's attributes.
+
+        Keeps the names of claims that this run does not use (`remember_pvc_name`): they protect the claims.
+        """
+        home = self._home.remembered_name or self._saved.pvc_name
         return replace(
             self._saved,
             # Without a claim's name, only an unknown version makes KubeSpawner look for one by its old name.
@@ -84,7 +92,7 @@ class Remembered:
             namespace=namespace,
             dns_name=dns_name,
             pvc_name=home,
-            extra_claims=extra_claims,
+            extra_claims={**self._saved.extra_claims, **extra_claims},
             url=url,
         )
 

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any, TypeVar, assert_never
 from uuid import uuid4
 
-from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting
+from k8s_hub.claims.home import Create, HomeChoice, Refuse, UseExisting, Why
 from k8s_hub.claims.lookup import ClaimLookup
 from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.containers import server_silent, up
@@ -265,12 +265,15 @@ async def ensure_claim(
     Subscribes to the claim's events before it creates the claim. Kubernetes reports a missing storage class,
     for example, at once and then not again for a long time.
     """
-    late, purpose = attempt.cluster.late_claims, (*_owner_of(attempt.identity), volume)
     while True:
         choice = choose(attempt.cluster.claims.view)
         match choice:
             case Refuse():
                 raise SpawnFailed(volume_refused(choice.message, choice.detail))
+            case UseExisting(missing=str(missing)) | Create(missing=str(missing)) if await _is_out_of_sight(
+                attempt, attempt.key(missing)
+            ):
+                continue
             case UseExisting(claim=claim) if is_dying(claim):
                 await _until_claim_gone(attempt, claim)
             case UseExisting(claim=claim):
@@ -278,22 +281,34 @@ async def ensure_claim(
                 if feed is not None and phase_of(claim) == "Pending":
                     await feed.backfill()
                 return claim
-            case Create(name=name, missing=missing):
-                if missing is not None and await _is_out_of_sight(attempt, attempt.key(missing)):
-                    continue
-                key = late.key_for(purpose) or attempt.key(name)
-                body = manifest(key.name)
-                try:
-                    created = await _create_claim(attempt, body, feed)
-                except asyncio.CancelledError:
-                    late.add(purpose, key)
-                    raise
-                late.settle(purpose)
-                created = created or _named_by_a_subclass(attempt, body, key)
+            case Create():
+                created = await _create_chosen(attempt, choice, manifest, feed, volume)
                 if created is not None:
                     return created
             case _:
                 assert_never(choice)
+
+
+async def _create_chosen(
+    attempt: Attempt,
+    choice: Create,
+    manifest: Callable[[str], Raw],
+    feed: EventSubscription | None,
+    volume: str,
+) -> Raw | None:
+    """Return the new claim; None if the choice has to be made again. A chosen name does not wait for an earlier create."""
+    late, purpose = attempt.cluster.late_claims, (*_owner_of(attempt.identity), volume)
+    is_assigned = choice.why is Why.ASSIGNED
+    key = (None if is_assigned else late.key_for(purpose)) or attempt.key(choice.name)
+    body = manifest(key.name)
+    try:
+        created = await _create_claim(attempt, body, feed)
+    except asyncio.CancelledError:
+        late.add(purpose, key)
+        raise
+    if not is_assigned:
+        late.settle(purpose)
+    return created or _named_by_a_subclass(attempt, body, key)
 
 
 def _owner_of(identity: ServerIdentity) -> tuple[str, str | int, str]:

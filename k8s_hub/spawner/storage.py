@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -12,7 +13,14 @@ from weakref import WeakValueDictionary
 
 from k8s_hub.claims.deletion import Deletable, Deletion, Kept, Sibling, may_delete
 from k8s_hub.claims.extra import ExtraClaim, RetentionPolicy, choose_extra, may_delete_extra
-from k8s_hub.claims.home import HomeRequest, LegacyName, UseExisting, choose_home, legacy_names
+from k8s_hub.claims.home import (
+    HomeRequest,
+    LegacyName,
+    UseExisting,
+    choose_home,
+    legacy_names,
+    without_number,
+)
 from k8s_hub.claims.lookup import missing_growth
 from k8s_hub.claims.placement import (
     Anywhere,
@@ -31,7 +39,7 @@ from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, U
 from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.kube.event_subscription import EventSubscription
 from k8s_hub.manifests.pod import bound_to_node
-from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
+from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION, is_ours
 from k8s_hub.naming.templates import Names, Scope, TemplateError, scope_of
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, version_of
 from k8s_hub.objects.raw import Raw
@@ -144,14 +152,21 @@ async def delete_home(
     name: str,
     database: HubDatabase,
     *,
+    starting: Sequence[str],
     policy: RetryPolicy,
     log: logging.Logger,
 ) -> None:
     """Delete the home of a permanently removed server, unless its owner is in any doubt.
 
-    Raises KubeError if the cluster does not answer.
+    ``starting``: the user's servers that are about to use it. Raises KubeError or TimeoutError if the cluster does not answer.
     """
     key = Key(spec.identity.namespace, name)
+    if not _names_its_user(spec, name):
+        decision: Deletion = Kept(reason="its name does not contain the user's, so that others may share it")
+        await _delete_claim(cluster, key, decision, policy, log)
+        return
+    async with asyncio.timeout(policy.deadline):
+        await cluster.pods.wait_synced(deadline=math.inf)
     try:
         claim = await _read_claim(cluster, key, policy)
     except NotFound:
@@ -163,8 +178,28 @@ async def delete_home(
         is_remembered=name == spec.home.remembered_name,
         siblings=_siblings(spec, database),
         other_users=database.users_with_claim(name, key.namespace),
+        in_use_by=[*starting, *_pods_of_others(cluster, spec, key)],
     )
     await _delete_claim(cluster, key, decision, policy, log)
+
+
+def _names_its_user(spec: ServerSpec, name: str) -> bool:
+    """True for a claim's name that the template or an earlier version gave this user, or that contains the user's name."""
+    names = _legacy_names(spec, spec.fields) or ()
+    return spec.fields.are_in(name) or without_number(name) in {legacy.name for legacy in names}
+
+
+def _pods_of_others(cluster: Cluster, spec: ServerSpec, claim: Key) -> Iterator[str]:
+    """Yield the pods of other servers that mount a claim."""
+    for key in cluster.pods.view:
+        pod = cluster.pods.view.get(key)
+        if (
+            pod is not None
+            and key.namespace == claim.namespace
+            and claim.name in mounted_claims(pod)
+            and not is_ours(pod, spec.identity)
+        ):
+            yield f"the pod {key.name}"
 
 
 async def delete_extra_claims(

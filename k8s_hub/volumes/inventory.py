@@ -25,8 +25,8 @@ MADE_BY_SPAWNERS = "component=singleuser-storage"
 PAGE_SIZE = 50
 """Users per page: the hub blocks while it builds one, longer with stopped servers."""
 
-SCOPES = ("list:users", "read:servers", "admin:server_state")
-"""The last one is for saved states: only they name the claim of a renamed user."""
+SCOPES = ("list:users", "read:users", "read:servers", "admin:server_state")
+"""Two are for renamed users: a claim is found by when its user was created, or by the saved state that names it."""
 
 RETRIES = RetryPolicy(deadline=30.0)
 

@@ -3,7 +3,6 @@
 A claim can be deleted only if it is certain that no user or server of the hub needs it. Any doubt keeps it, with the reason.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -11,7 +10,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import Self, TypeVar
 
-from k8s_hub.claims.home import legacy_names
+from k8s_hub.claims.home import legacy_names, without_number
 from k8s_hub.claims.lookup import servername_of, username_of
 from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.hub.users import Server, User
@@ -26,10 +25,12 @@ V = TypeVar("V")
 CLAIM_TEMPLATE = "claim-{user_server}"
 POD_TEMPLATE = "jupyter-{user_server}"
 
+FEW = 3
+LARGEST_SHARE = 0.5
+"""More claims at once than `FEW`, and than this share of all, mean that the hub may have lost its database."""
+
 UNKNOWN_NUMBER = "?"
 """Stands for a user's id, which the REST API does not have. No real claim or pod has it in its name."""
-
-_NUMBERED = re.compile(r"--[0-9]+$")
 
 
 class Ownership(StrEnum):
@@ -55,6 +56,8 @@ class PruneOptions:
     older_than: timedelta | None = None
     #: All namespaces are read: a claim's namespace must contain its user's name.
     is_everywhere: bool = False
+    #: Delete even more claims than `LARGEST_SHARE`.
+    deletes_most: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,15 +164,27 @@ class ClaimFinding:
         return created_at(self.claim)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All claims, in the order of their names."""
+
+    findings: Sequence[ClaimFinding]
+    #: Why nothing at all can be deleted; completes "because ...". None without such a doubt.
+    doubt: str | None
+
+
 def plan(
     claims: Sequence[Raw], mounts: Mapping[Key, Sequence[str]], owners: OwnerIndex, options: PruneOptions
-) -> list[ClaimFinding]:
+) -> Plan:
     """Evaluate all claims. ``mounts`` has the names of the pods that mount each claim."""
-    findings = [evaluate_claim(claim, mounts.get(key_of(claim), ()), owners, options) for claim in claims]
-    doubt = doubt_about_the_whole(findings, owners, options)
-    if doubt is None:
-        return findings
-    return [replace(found, kept_because=found.kept_because or doubt) for found in findings]
+    findings = [
+        evaluate_claim(claim, mounts.get(key_of(claim), ()), owners, options)
+        for claim in sorted(claims, key=key_of)
+    ]
+    doubt = _doubt_about_the_whole(findings, owners, options)
+    if doubt is not None:
+        findings = [replace(found, kept_because=found.kept_because or doubt) for found in findings]
+    return Plan(findings=findings, doubt=doubt)
 
 
 def evaluate_claim(
@@ -192,6 +207,17 @@ def evaluate_claim(
 def may_be_of_release(claim: Raw, release: str | None) -> bool:
     """False only for a claim whose labels name another release; ``release`` None matches all."""
     return release is None or releases_of(claim) <= {release}
+
+
+def _doubt_about_release(claim: Raw, release: str | None) -> str | None:
+    """Return why the claim may be another hub's; None if its labels name this release, or neither side has one."""
+    releases = releases_of(claim)
+    if releases == ({release} if release else set()):
+        return None
+    if not releases:
+        return "its labels name no release; if it is this hub's, prune it with --release ''"
+    whose = f"it belongs to the release {', '.join(sorted(releases))}"
+    return whose if release else f"{whose}; if that is this hub's, pass it with --release"
 
 
 def _ownership(claim: Raw, servers: Sequence[Server], owners: OwnerIndex) -> tuple[Ownership, str]:
@@ -233,9 +259,9 @@ def _reasons(finding: ClaimFinding, owners: OwnerIndex, options: PruneOptions) -
     if username is None:
         yield "it has no username annotation"
         return
-    if not may_be_of_release(claim, options.release):
-        yield f"it belongs to the release {', '.join(sorted(releases_of(claim)))}"
-    if options.is_everywhere and not _bears_name(finding.key.namespace, username):
+    if doubt := _doubt_about_release(claim, options.release):
+        yield doubt
+    if options.is_everywhere and not _fields(username).are_in(finding.key.namespace):
         yield (
             f"the namespace {finding.key.namespace} does not contain the user's name, so it may belong to another hub; "
             f"if it is this hub's, prune it with --namespace {finding.key.namespace}"
@@ -254,11 +280,12 @@ def _reasons(finding: ClaimFinding, owners: OwnerIndex, options: PruneOptions) -
 def _reasons_of_gone_server(
     finding: ClaimFinding, username: str, servername: str, owners: OwnerIndex, options: PruneOptions
 ) -> Iterator[str]:
-    name = _NUMBERED.sub("", finding.key.name)
+    name = without_number(finding.key.name)
     forgetful = [
         str(server)
         for server in owners.users[username].servers or ()
-        if server.state and not SavedState.load(server.state).pvc_name
+        for state in [SavedState.load(server.state)]
+        if state.has_run and not state.pvc_name
     ]
     if forgetful:
         yield f"{', '.join(forgetful)} may use it: that server's saved state names no claim"
@@ -274,7 +301,7 @@ def _reasons_of_gone_user(
 ) -> Iterator[str]:
     if username.lower() in owners.small_names:
         yield f"a user exists whose name differs from {username!r} only in case"
-    name = _NUMBERED.sub("", finding.key.name)
+    name = without_number(finding.key.name)
     if name not in _names(username, servername, options.templates, {Scope.SERVER, Scope.USER}):
         yield (
             "several users may share a claim of this name; if they do not, pass its template with --template, "
@@ -297,18 +324,19 @@ def _too_young(finding: ClaimFinding, options: PruneOptions) -> Iterator[str]:
         yield f"it was created in the last {days} day{'' if days == 1 else 's'}"
 
 
-def doubt_about_the_whole(
+def _doubt_about_the_whole(
     findings: Sequence[ClaimFinding], owners: OwnerIndex, options: PruneOptions
 ) -> str | None:
-    """Return a reason to delete nothing at all: the claims may belong to another hub."""
+    """Return a reason to delete nothing at all: the claims may belong to another hub, or the hub has lost its users."""
     if not owners.users:
         return "the hub returned no users"
-    if options.release is not None:
-        return None
-    releases = {release for found in findings for release in releases_of(found.claim)}
-    if len(releases) > 1:
-        return f"the claims belong to several releases ({', '.join(sorted(releases))}); pass yours with --release"
-    if not any(found.ownership is Ownership.SERVER for found in findings):
+    candidates = sum(found.deletable for found in findings)
+    if candidates > max(FEW, LARGEST_SHARE * len(findings)) and not options.deletes_most:
+        return (
+            f"{candidates} of {len(findings)} claims would be deleted: the hub may have lost its database; "
+            "if it has not, pass --most"
+        )
+    if not options.release and not any(found.ownership is Ownership.SERVER for found in findings):
         return (
             "no claim here belongs to a user of the hub; check the namespace, and if it is the hub's, "
             "pass its release with --release"
@@ -327,12 +355,6 @@ def _names(
         if scope_of(template) in set(scopes)
         for legacy in legacy_names(template, fields)
     }
-
-
-def _bears_name(namespace: str, username: str) -> bool:
-    fields = _fields(username)
-    slugs = {fields.safe_username, fields.escaped_username}
-    return any(f"-{slug}-" in f"-{namespace}-" for slug in slugs)
 
 
 def _pods(username: str, servername: str) -> set[str]:

@@ -74,7 +74,10 @@ async def _reason_to_keep(
     username = username_of(claim)
     user = None if username is None else await sources.user(username)
     owners = OwnerIndex.of([] if user is None else [user], options.templates)
-    return evaluate_claim(claim, mounts.get(finding.key, ()), owners, options).kept_because
+    again = evaluate_claim(claim, mounts.get(finding.key, ()), owners, options)
+    if again.kept_because is None and again.ownership is not finding.ownership:
+        return f"its owner has changed meanwhile: there is {again.ownership} {again.owner!r}"
+    return again.kept_because
 
 
 async def _delete(

@@ -8,9 +8,10 @@ import pytest
 from devkit.minicluster.faults import FaultRule, Slow, refuse
 from devkit.minicluster.resources import CLAIMS, PODS
 from devkit.testing.eventually import eventually
-from devkit.testing.runs import ReplaceClaim, struck
+from devkit.testing.runs import NO_WAIT, ReplaceClaim, pods, struck, takes
 from k8s_hub import KubeSpawner
 from k8s_hub.objects import timestamps
+from k8s_hub.objects.keys import Key
 from tests.spawner.conftest import NAMESPACE
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
@@ -60,6 +61,61 @@ async def test_a_claim_that_all_users_share_is_never_deleted(hub, cluster):
         await hub.api("DELETE", "/users/ada")
 
         assert claim_names(cluster) == {"claim-of-the-course"}
+
+
+async def test_a_claim_that_all_users_shared_by_an_earlier_template_is_kept(hub, cluster, caplog):
+    """It has the annotations of its first user, and no state of another user names it any more."""
+    async with hub(delete_pvc=True, pvc_name_template="course-files") as hub:
+        await run_once(hub, "ada")
+        hub.app.config.KubeSpawner.pvc_name_template = "claim-{user_server}"
+        hub.app.users["ada"].spawners.pop("", None)
+        await run_once(hub, "ada")
+        await hub.api("DELETE", "/users/ada")
+
+        assert "course-files" in claim_names(cluster)
+    assert "course-files: the claim is kept because its name does not contain the user's" in caplog.text
+
+
+async def test_a_claim_that_a_starting_server_uses_is_kept(hub, cluster, caplog):
+    """Both have the name from a hook, and the start has not saved it yet."""
+
+    def choose(spawner):
+        spawner.pvc_name = f"team-{spawner.user.name}"
+
+    async with hub(delete_pvc=True, pre_spawn_hook=choose, hub=NO_WAIT) as hub:
+        await run_once(hub, "ada", "gpu")
+        takes(cluster, pull=20)
+        await hub.start_server("ada")
+        await eventually(lambda: pods(cluster))
+        await hub.stop_server("ada", "gpu", remove=True)
+        await hub.wait_ready("ada", seconds=60)
+
+        (claim,) = cluster.database.all(CLAIMS, NAMESPACE)
+        assert "deletionTimestamp" not in claim["metadata"]
+    assert (
+        "team-ada: the claim is kept because it is used by the start of ada, the pod jupyter-ada"
+        in caplog.text
+    )
+
+
+def made_for_another(claim):
+    metadata = claim["metadata"]
+    user_id = {"hub.jupyter.org/user-id": "77@2020-01-01T00:00:00.000001Z"}
+    return {**claim, "metadata": {**metadata, "annotations": {**metadata["annotations"], **user_id}}}
+
+
+async def test_a_claim_of_an_earlier_user_of_the_name_is_kept(hub, cluster, caplog):
+    async with hub(delete_pvc=True) as hub:
+        await run_once(hub, "ada", "gpu")
+        cluster.database.update(CLAIMS, Key(NAMESPACE, "claim-ada--gpu"), made_for_another)
+        await hub.restart()
+        hub.app.users["ada"].orm_spawners["gpu"].state = {}
+        hub.app.db.commit()
+        hub.app.users["ada"].spawners.pop("gpu", None)
+        await hub.stop_server("ada", "gpu", remove=True)
+
+        assert claim_names(cluster) == {"claim-ada--gpu"}
+    assert "kept because it was made for an earlier user of this name" in caplog.text
 
 
 async def test_a_server_that_shares_the_users_claim_does_not_take_it_along(hub, cluster):

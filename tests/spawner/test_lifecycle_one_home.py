@@ -130,6 +130,27 @@ async def test_the_claim_of_a_start_that_got_no_further(hub, cluster, server):
         await is_the_only_one(hub, cluster, "lovelace", server, home)
 
 
+async def test_a_claim_that_commits_late_is_not_that_of_a_name_that_a_hook_chose_since(hub, cluster):
+    chosen = []
+
+    def choose(spawner):
+        if chosen:
+            spawner.pvc_name = chosen[0]
+
+    async with hub(hub=NO_WAIT, pre_spawn_hook=choose) as hub:
+        with struck(
+            cluster, CommitAfterDisconnect(seconds=55), "create", "persistentvolumeclaims", count=1
+        ) as rule:
+            await hub.start_server("ada")
+            await eventually(lambda: cluster.faults.hits(rule))
+            await hub.stop_server("ada")
+            await hub.wait_stopped("ada", seconds=120)
+            chosen.append("work-ada")
+            await hub.start_server("ada")
+            await hub.wait_ready("ada", seconds=120)
+        assert [claim_of(pod) for pod in pods(cluster)] == ["work-ada"]
+
+
 @cell("start cancelled (DELETE, start_timeout)", LOST)
 @pytest.mark.parametrize("is_renamed", [False, True], ids=["same name", "renamed"])
 @pytest.mark.parametrize("seconds", [1, 20, 55])
@@ -234,6 +255,22 @@ class Database:
     @staticmethod
     def _connection(hub):
         return hub._session_factory.kw["bind"].raw_connection().driver_connection
+
+
+async def test_a_claim_that_the_view_has_missed_goes_before_one_that_it_shows(hub, cluster):
+    """The server gb was renamed to gpu, whose name an earlier server had, and left a claim."""
+    async with hub(hub=NO_WAIT) as hub:
+        await run_once(hub, "ada", "gpu")
+        await hub.stop_server("ada", "gpu", remove=True)
+        cluster.faults.add(
+            FaultRule(effect=MuteWatch(), verb="watch", resource="persistentvolumeclaims", count=1)
+        )
+        await run_once(hub, "ada", "gb")
+        status, _ = await hub.api("PATCH", "/users/ada/servers/gb", json={"name": "gpu"})
+        assert status == 200
+        await hub.start_server("ada", "gpu")
+        await hub.wait_ready("ada", "gpu", seconds=120)
+        assert [claim_of(pod) for pod in pods(cluster)] == ["claim-ada--gb"]
 
 
 @SERVERS

@@ -5,7 +5,7 @@ import pytest
 
 from devkit.minicluster.faults import FaultRule, refuse
 from devkit.minicluster.resources import CLAIMS, PODS
-from devkit.testing.runs import claims, restart_process
+from devkit.testing.runs import NO_WAIT, claims, restart_process, struck
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, key_of
 from tests.spawner.cells import AWAY, UP, cell
@@ -244,6 +244,18 @@ async def test_files_that_would_stay_behind_are_a_reason_to_refuse(hub, cluster)
 
 
 @needs_rename
+async def test_files_that_would_stay_behind_are_a_reason_to_refuse_after_a_failed_start_too(hub, cluster):
+    """The hub keeps that spawner, which has the claim's name in memory and does not use it after the rename."""
+    async with hub(remember_pvc_name=False, hub=NO_WAIT) as hub:
+        await run_once(hub, "a")
+        refused = refuse({"kind": "Status", "code": 403, "message": "no"})
+        with struck(cluster, refused, "create", resource="pods"):
+            await hub.start_server("ada", "a")
+            await hub.wait_stopped("ada", "a", seconds=60)
+        status, _ = await rename(hub, "a", "b")
+        assert status == 409
+
+
 async def test_servers_that_share_the_users_home_are_renamed_whatever_is_remembered(hub, cluster):
     async with hub(remember_pvc_name=False, pvc_name_template="claim-{username}") as hub:
         await run_once(hub, "a")

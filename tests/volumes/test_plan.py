@@ -19,16 +19,15 @@ HOME = claim("claim-ada", "ada")
 """Somebody's home: without one the whole is in doubt."""
 
 
-def planned(*claims, users=(ADA,), mounts=None, **options):
+def planned(*claims, users=(ADA,), mounts=None, release="jhub", **options):
     owners = OwnerIndex.of(users, options.get("templates", ()))
     mounts = {Key("jhub", name): pods for name, pods in (mounts or {}).items()}
-    return plan(claims, mounts, owners, PruneOptions(now=NOW, **options))
+    return plan(claims, mounts, owners, PruneOptions(now=NOW, release=release, **options)).findings
 
 
 def finding(candidate, **known):
     """Return what is planned for one claim, beside a home of somebody who lives."""
-    *_, found = planned(HOME, candidate, **known)
-    return found
+    return next(found for found in planned(HOME, candidate, **known) if found.claim is candidate)
 
 
 def reason(candidate, **known):
@@ -175,14 +174,11 @@ def test_an_extra_claim_of_a_gone_user_may_go_once_its_template_is_told():
         ),
         (claim("claim-bob", "bob", uid=None), {}, "it has no uid"),
         # other hubs
-        (
-            claim("claim-bob", "bob", release="staging"),
-            {"release": "jhub"},
-            "it belongs to the release staging",
-        ),
-        (claim("claim-bob", "bob", release="staging"), {}, "several releases (jhub, staging)"),
-        (claim("claim-bob", "bob", release=None), {"release": "jhub"}, None),
-        (claim("claim-bob", "bob", release=None), {}, None),
+        (claim("claim-bob", "bob", release="staging"), {}, "it belongs to the release staging"),
+        (claim("claim-bob", "bob", release="staging"), {"release": None}, "pass it with --release"),
+        (claim("claim-bob", "bob"), {"release": None}, "pass it with --release"),
+        (claim("claim-bob", "bob", release=None), {}, "its labels name no release"),
+        (claim("claim-bob", "bob", release=None), {"release": None}, None),
         # age: made on January 1st, 181 days ago
         (claim("claim-bob", "bob"), {"older_than": timedelta(days=180)}, None),
         (
@@ -211,16 +207,44 @@ def test_a_hub_without_users_keeps_everything():
 
 
 def test_a_hub_whose_users_have_no_claim_here_may_be_another_hub():
-    (found,) = planned(claim("claim-bob", "bob"))
+    (found,) = planned(claim("claim-bob", "bob", release=None), release=None)
     assert "check the namespace" in found.kept_because
-    (found,) = planned(claim("claim-bob", "bob"), release="jhub")
+    (found,) = planned(claim("claim-bob", "bob"))
     assert found.deletable
+
+
+@pytest.mark.parametrize(
+    "gone, living, options, is_doubted",
+    [
+        (4, 3, {}, True),
+        (4, 4, {}, False),
+        (3, 0, {}, False),
+        (4, 3, {"deletes_most": True}, False),
+    ],
+    ids=["more than half", "half", "few", "more than half, and told so"],
+)
+def test_a_hub_that_has_lost_most_of_its_users_may_have_lost_its_database(gone, living, options, is_doubted):
+    users = [
+        user("ada"),
+        *(user(f"u{number}", default=server(f"claim-u{number}")) for number in range(living)),
+    ]
+    claims = [claim(f"claim-u{number}", f"u{number}") for number in range(living)]
+    claims += [claim(f"claim-g{number}", f"g{number}") for number in range(gone)]
+    owners = OwnerIndex.of(users)
+    found = plan(claims, {}, owners, PruneOptions(now=NOW, release="jhub", **options))
+    deletable = sum(each.deletable for each in found.findings)
+    if is_doubted:
+        assert found.doubt.startswith(f"{gone} of {gone + living} claims would be deleted")
+        assert deletable == 0
+    else:
+        assert found.doubt is None
+        assert deletable == gone
 
 
 def test_with_claims_of_two_hubs_nothing_goes_until_one_is_named():
     claims = [HOME, claim("claim-bob", "bob"), claim("claim-eve", "eve", release="staging")]
-    assert not any(found.deletable for found in planned(*claims))
-    assert [found.key.name for found in planned(*claims, release="jhub") if found.deletable] == ["claim-bob"]
+    assert not any(found.deletable for found in planned(*claims, release=None))
+    assert [found.key.name for found in planned(*claims) if found.deletable] == ["claim-bob"]
 
 
 # --- Hubs in other namespaces ---

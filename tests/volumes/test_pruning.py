@@ -29,7 +29,7 @@ class Pruning:
     async def look(self):
         found = await self.sources.read()
         self.options = PruneOptions(now=utcnow())
-        self.findings = plan(found.claims, found.mounts, OwnerIndex.of(found.users), self.options)
+        self.findings = plan(found.claims, found.mounts, OwnerIndex.of(found.users), self.options).findings
         return {finding.key.name for finding in self.findings if finding.deletable}
 
     async def act(self):
@@ -71,6 +71,37 @@ async def test_the_home_of_a_renamed_user_stays(pruning, names):
     assert await pruning.look() == set()
     await pruning.act()
     assert names() == {"claim-ada", "claim-bob"}
+
+
+async def test_the_home_of_a_renamed_user_stays_though_no_state_names_it(pruning, names):
+    """Only its annotation tells that the user has it: when the user was created."""
+    hub = pruning.hub
+    await run_once(hub, "bob")
+    hub.app.users["ada"].orm_spawners[""].state = {}
+    hub.app.db.commit()
+    await hub.api("PATCH", "/users/ada", json={"name": "lovelace"})
+    assert await pruning.look() == set()
+    await pruning.act()
+    assert names() == {"claim-ada", "claim-bob"}
+
+
+async def test_a_claim_whose_owner_changes_in_between_stays(pruning, names):
+    """Its server is gone at the first look, its user renamed at the second: the server may be there again, under that name."""
+    hub = pruning.hub
+    await run_once(hub, "ada", "gpu")
+    await hub.stop_server("ada", "gpu", remove=True)
+    assert await pruning.look() == {"claim-ada--gpu"}
+    await hub.api("PATCH", "/users/ada", json={"name": "lovelace"})
+    (outcome,) = (await pruning.act()).values()
+    assert "its owner has changed" in outcome.reason
+    assert names() == {"claim-ada", "claim-ada--gpu"}
+
+
+async def test_the_ids_of_a_removed_server_are_no_run_of_the_default_server(pruning, names):
+    hub = pruning.hub
+    await run_once(hub, "bob", "gpu")
+    await hub.stop_server("bob", "gpu", remove=True)
+    assert await pruning.look() == {"claim-bob--gpu"}
 
 
 async def test_nothing_is_asked_to_be_deleted_that_may_not_go(pruning, plant, witness):

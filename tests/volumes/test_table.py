@@ -22,7 +22,7 @@ CLAIMS = [
 
 
 def findings(*users):
-    return plan(CLAIMS, {}, OwnerIndex.of([BOSS, *users], ()), OPTIONS)
+    return plan(CLAIMS, {}, OwnerIndex.of([BOSS, *users], ()), OPTIONS).findings
 
 
 RUNS = pytest.mark.parametrize(
