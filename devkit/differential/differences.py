@@ -23,7 +23,8 @@ from k8s_hub.profiles.checks import UnusableProfiles, usable
 from k8s_hub.profiles.listing import Person, choices_of, initialised, options_of
 from k8s_hub.profiles.selection import means, still_valid
 from k8s_hub.spawner.failures import SpawnFailed
-from k8s_hub.spawner.user_choices import EXPANDED_LATER, UNUSABLE
+from k8s_hub.spawner.resolve import EXPANDED_LATER
+from k8s_hub.spawner.user_choices import UNUSABLE
 
 Explains = Callable[[Seen], Any]
 
@@ -499,8 +500,8 @@ def _at_one_depth(theirs: Any, ours: Any) -> Any:
 @adjusts(
     "claims are kept",
     upstream="`delete_pvc` is true: a user's or named server's claim is deleted with them.",
-    here="`delete_pvc` is false.",
-    reason="Files are never lost because somebody tidied up the list of users; who wants it asks for it.",
+    here="`delete_pvc` is false. If it is true, the home is deleted only if `storage_pvc_ensure` is true, too.",
+    reason="A tidied list of users must not cost files.",
 )
 def _delete_pvc(seen: Seen) -> Any:
     return _with_default(seen, delete_pvc=False)
