@@ -255,10 +255,13 @@ def culler_page() -> str:
     return f"""\
 # Options of the culler
 
-`{COMMAND}` writes this page. `python3 -m k8s_hub.culler --help` prints the same help.
+`{COMMAND}` writes this page. `python3 -m k8s_hub.culler --help` prints the same help, and the flags that are not options:
+`--config` (`idle_culler_config.py` by default), `--generate-config`, `--log-level` (also `--logging`) and `--debug`.
+`k8s-hub cull explain` also has `--json`.
 
 Set an option as a flag, such as `--cull-every=600`, or in the config file, such as `c.IdleCuller.cull_every = 600`.
-Environment variables that the culler reads: {variables}. Times are in seconds.
+Environment variables that the culler reads: {variables}, `JUPYTERHUB_API_URL` (`url`), `JUPYTERHUB_API_TOKEN`, and
+`JUPYTERHUB_REQUEST_TIMEOUT` for each request to the hub (60). Times are in seconds.
 [How culling decides](../howto/culling.md) shows the options at work.
 
 {groups}
