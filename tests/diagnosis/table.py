@@ -66,6 +66,11 @@ class Row:
         return None if waited is None else at_deadline(self.answer(LONG), waited)
 
     @property
+    def at_deadline(self) -> str:
+        """What the user reads at that deadline; empty without one."""
+        return "" if self.expired is None else self.expired.sentence
+
+    @property
     def situation(self) -> str:
         """What happened, in the recorder's words."""
         return str(recording(self.file)["_about"]["situation"])
@@ -1000,9 +1005,8 @@ def markdown() -> str:
             "|---|---|---|---|",
         ]
         for row in its_rows:
-            last = row.expired
-            words = " *Then:* ".join(filter(None, (row.meanwhile, row.sentence, last and last.sentence)))
-            reason = last.reason if last else row.reason
+            words = " *Then:* ".join(filter(None, (row.meanwhile, row.sentence, row.at_deadline)))
+            reason = row.expired.reason if row.expired else row.reason
             cells = (row.situation, words, _fails(row), f"`{reason}`" if reason else "")
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
