@@ -22,11 +22,11 @@ CULLER_PAGE = FOLDER / "culler-options.md"
 COMMAND = "make reference"
 
 DIFFERENT = {
-    "delete_pvc": "deleting a user or a server deletes no files unless you ask for it, and then only a claim that is "
+    "delete_pvc": "deleting a user or a server deletes no files unless you set it, and then only a claim that is "
     "surely this server's",
     "poll_interval": "the watch of pods tells the hub of an end at once; a value that you set counts",
     "slow_spawn_message": "words of its own; it also takes `{message}`, what the start waits for, and `{waited}`",
-    "slow_spawn_message_frequency": "unset, so that a slow start is not spoken of every 5 seconds",
+    "slow_spawn_message_frequency": "unset: a message about a slow start every 5 seconds hides other messages",
 }
 """Options with another default or other values, and why."""
 
