@@ -13,8 +13,11 @@ The same configuration, user and choice make equal objects, names, addresses and
 [Tests](../architecture.md#generated-pages) compare them in drawn cases. The list leaves out what only this package has: its options,
 its reasons for failures, and its behaviour when the cluster fails.
 
-The hub also adds annotations to objects: `hub.jupyter.org/user-id`, to pods, Secrets and Services also
-`hub.jupyter.org/start-attempt`, and `hub.jupyter.org/placed-beside` to a pod that must run on the node of another server.
+The hub also adds these annotations:
+
+- `hub.jupyter.org/user-id` to pods, claims, Secrets and Services;
+- `hub.jupyter.org/start-attempt` to pods, Secrets and Services;
+- `hub.jupyter.org/placed-beside` to a pod that must run on the node of another server.
 
 | difference | KubeSpawner | here | reason |
 |---|---|---|---|
