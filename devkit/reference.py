@@ -22,11 +22,11 @@ CULLER_PAGE = FOLDER / "culler-options.md"
 COMMAND = "make reference"
 
 DIFFERENT = {
-    "delete_pvc": "deleting a user or a server deletes no files unless you ask for it, and then only a claim that is "
+    "delete_pvc": "deleting a user or a server deletes no files unless you set it, and then only a claim that is "
     "surely this server's",
     "poll_interval": "the watch of pods tells the hub of an end at once; a value that you set counts",
     "slow_spawn_message": "words of its own; it also takes `{message}`, what the start waits for, and `{waited}`",
-    "slow_spawn_message_frequency": "unset, so that a slow start is not spoken of every 5 seconds",
+    "slow_spawn_message_frequency": "unset: a message about a slow start every 5 seconds hides other messages",
 }
 """Options with another default or other values, and why."""
 
@@ -255,10 +255,13 @@ def culler_page() -> str:
     return f"""\
 # Options of the culler
 
-`{COMMAND}` writes this page. `python3 -m k8s_hub.culler --help` prints the same help.
+`{COMMAND}` writes this page. `python3 -m k8s_hub.culler --help` prints the same help, and the flags that are not options:
+`--config` (`idle_culler_config.py` by default), `--generate-config`, `--log-level` (also `--logging`) and `--debug`.
+`k8s-hub cull explain` also has `--json`.
 
 Set an option as a flag, such as `--cull-every=600`, or in the config file, such as `c.IdleCuller.cull_every = 600`.
-Environment variables that the culler reads: {variables}. Times are in seconds.
+Environment variables that the culler reads: {variables}, `JUPYTERHUB_API_URL` (`url`), `JUPYTERHUB_API_TOKEN`, and
+`JUPYTERHUB_REQUEST_TIMEOUT` for each request to the hub (60). Times are in seconds.
 [How culling decides](../howto/culling.md) shows the options at work.
 
 {groups}

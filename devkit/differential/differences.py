@@ -23,7 +23,8 @@ from k8s_hub.profiles.checks import UnusableProfiles, usable
 from k8s_hub.profiles.listing import Person, choices_of, initialised, options_of
 from k8s_hub.profiles.selection import means, still_valid
 from k8s_hub.spawner.failures import SpawnFailed
-from k8s_hub.spawner.user_choices import EXPANDED_LATER, UNUSABLE
+from k8s_hub.spawner.resolve import EXPANDED_LATER
+from k8s_hub.spawner.user_choices import UNUSABLE
 
 Explains = Callable[[Seen], Any]
 
@@ -90,11 +91,10 @@ def _namespace(seen: Seen) -> Any:
 
 @adjusts(
     "DNS names that lead to the pod",
-    upstream="The Service is called like the pod, whose name may be too long for one or have dots in it: then "
-    "there is none. And `dns_name` keeps the namespace of the first moment when a profile, a hook or the saved "
-    "state brings another one.",
-    here="A name that a Service cannot have gets a slug with a hash, and the DNS name, in certificates and "
-    "addresses too, is made of the Service's name and the namespace there is.",
+    upstream="The Service has the pod's name. If that is too long or has dots, no Service exists. `dns_name` keeps the "
+    "namespace that the spawner had before a profile, a hook or the saved state set another one.",
+    here="A name that a Service cannot have gets a slug with a hash. The DNS name, in certificates and addresses too, "
+    "has the Service's name and the namespace of the server.",
     reason="internal_ssl and services_enabled work for any user name. Valid names stay as they are.",
 )
 def _dns_names(seen: Seen) -> Any:  # noqa: PLR0911 - one for each aspect
@@ -173,9 +173,9 @@ def _secret_name(seen: Seen) -> Any:
 
 @adjusts(
     "certificates for pod_connect_ip",
-    upstream="A certificate of internal_ssl is not for the host in `pod_connect_ip`, by which the hub connects.",
-    here="It is.",
-    reason="Otherwise no server is reached.",
+    upstream="The certificate of internal_ssl lacks the host in `pod_connect_ip`.",
+    here="The certificate has it.",
+    reason="The hub connects by this host, and reaches no server otherwise.",
 )
 def _alternative_name(seen: Seen) -> Any:
     if seen.aspect != "ssl_alt_names" or seen.theirs.raised or seen.ours.raised:
@@ -297,9 +297,9 @@ def _legacy_kept(seen: Seen, theirs: Any, ours: Any) -> Any:
 
 @rewrites(
     "containers without a port",
-    upstream="The pod's address is looked for in `ports` of each container: without any, or with another name, "
-    "KeyError, and the spawn fails.",
-    here="Such a container is passed over; if no port has the name, `port` is taken.",
+    upstream="The spawner looks for the pod's address in `ports` of each container. A container without ports, or with "
+    "ports of other names, raises KeyError, and the spawn fails.",
+    here="The spawner skips such a container. If no port has the name, it takes `port`.",
     reason="Sidecars without ports are valid pods.",
 )
 def _no_ports(seen: Seen) -> Any:
@@ -317,7 +317,7 @@ def _no_ports(seen: Seen) -> Any:
     "a pod_connect_ip that comes out empty",
     upstream="A template in `pod_connect_ip` that is empty for a server, as `{servername}` is for the default one, "
     "gives an address without a host.",
-    here="The pod's own address is taken.",
+    here="The hub connects to the pod's own address.",
     reason="An address without a host leads nowhere.",
 )
 def _no_host(seen: Seen) -> Any:
@@ -355,10 +355,10 @@ def _no_capacity(seen: Seen) -> Any:
 
 @adjusts(
     "an order of variables in which more references resolve",
-    upstream="A variable that refers to one that is not in the list (Kubernetes sets some itself) stands at the "
-    "end, and so does, by name only, every variable that refers to it.",
-    here="Who refers to such a variable stands behind it, at the end of the list too.",
-    reason="Kubernetes resolves a reference only to what stands before.",
+    upstream="A variable that refers to one that is not in the list (Kubernetes sets some itself) is at the end of the "
+    "list, among those that refer to it, ordered by name.",
+    here="A variable that refers to such a variable comes after it.",
+    reason="Kubernetes resolves a reference only to a variable that comes before.",
 )
 def _order_of_variables(seen: Seen) -> Any:
     if seen.aspect not in _PODS or seen.theirs.raised or seen.ours.raised:
@@ -408,9 +408,9 @@ def _resolved(variables: list[dict[str, Any]]) -> set[tuple[str, str]]:
 
 @adjusts(
     "nulls below extra_container_config",
-    upstream="Fields with null in what `extra_container_config` puts in for resources, variables, ports and mounts "
-    "are sent, where a hook or a subclass is asked for the pod.",
-    here="They are left out.",
+    upstream="If a hook or a subclass gets the pod, the spawner sends fields that are null in the resources, variables, "
+    "ports and mounts of `extra_container_config`.",
+    here="The spawner leaves them out.",
     reason="The API server takes both for the same.",
 )
 def _nulls(seen: Seen) -> Any:
@@ -434,8 +434,8 @@ def _without_nulls(value: Any) -> Any:
 @rewrites(
     "an empty service account",
     upstream='`service_account` "" is sent, and the token of the namespace\'s default account is mounted.',
-    here="It is as None: nothing is sent and no token is mounted.",
-    reason="The cluster's API stays out of users' reach unless an account was asked for.",
+    here="It means None: the spawner sends no account, and the pod mounts no token.",
+    reason="Users reach the cluster's API only if you set an account.",
 )
 def _empty_service_account(seen: Seen) -> Any:
     traits = seen.theirs_altogether.get("traits")
@@ -499,8 +499,8 @@ def _at_one_depth(theirs: Any, ours: Any) -> Any:
 @adjusts(
     "claims are kept",
     upstream="`delete_pvc` is true: a user's or named server's claim is deleted with them.",
-    here="`delete_pvc` is false.",
-    reason="Files are never lost because somebody tidied up the list of users; who wants it asks for it.",
+    here="`delete_pvc` is false. If it is true, the home is deleted only if `storage_pvc_ensure` is true, too.",
+    reason="A tidied list of users must not cost files.",
 )
 def _delete_pvc(seen: Seen) -> Any:
     return _with_default(seen, delete_pvc=False)
@@ -508,19 +508,19 @@ def _delete_pvc(seen: Seen) -> Any:
 
 @adjusts(
     "the text about a slow start",
-    upstream="`slow_spawn_message` is a sentence of upstream's.",
-    here="It is another.",
-    reason="The progress page has words of its own.",
+    upstream="`slow_spawn_message` has its own default.",
+    here="The default is another sentence.",
+    reason="It fits the messages of the progress page.",
 )
 def _slow_spawn_message(seen: Seen) -> Any:
     return _with_default(seen, slow_spawn_message=peers.Ours.slow_spawn_message.default_value)
 
 
 @adjusts(
-    "how often a slow start is spoken of",
+    "how often the spawner reports a slow start",
     upstream="`slow_spawn_message_frequency` is 5: after the first minute, a message every 5 seconds. None is refused.",
     here="It is None: messages after 1, 2, 3 and 5 minutes, and then every 5 minutes.",
-    reason="A log of repeated lines hides the ones that are new. A number means what it means upstream.",
+    reason="Repeated lines hide new ones. A number means the same as in KubeSpawner.",
 )
 def _slow_spawn_message_frequency(seen: Seen) -> Any:
     is_none = seen.traits.get("slow_spawn_message_frequency", 0) is None
@@ -545,9 +545,8 @@ def _with_default(seen: Seen, **default: Any) -> Outcome | None:
 @adjusts(
     "a namespace in which no server has been",
     upstream="The state names the namespace of `enable_user_namespaces` although no server has been in it.",
-    here="It names it from the first start that was let into it.",
-    reason="A namespace that exists and is not known to be the hub's is refused; a state that names it is what makes "
-    "one known.",
+    here="The state names it from the first start that may use it.",
+    reason="The spawner refuses an existing namespace that nothing marks as the hub's. The name in a state marks it.",
 )
 def _unused_namespace(seen: Seen) -> Any:
     if seen.aspect not in ("state", "saved state again") or seen.theirs.raised:
@@ -561,10 +560,10 @@ def _unused_namespace(seen: Seen) -> Any:
 
 @adjusts(
     "the version of a state without a claim",
-    upstream="The state is always written as one of 7.1.0.",
-    here="As long as no claim was seen to exist, the version that was read is written again.",
-    reason="A state of a version before 7 without a claim's name makes KubeSpawner look for the claim by its old "
-    "name, should one go back.",
+    upstream="The state always has the version 7.1.0.",
+    here="Until the spawner has seen a claim, the state keeps the version that it had.",
+    reason="After a rollback, KubeSpawner looks for a claim by its old name if the state has a version before 7 and no "
+    "claim's name.",
 )
 def _version_of_state(seen: Seen) -> Any:
     state = seen.case.get("state")
@@ -595,8 +594,8 @@ def _seen_claims(seen: Seen) -> Any:
 @adjusts(
     "the state says what was applied of the profiles",
     upstream="The saved state names pod and claim.",
-    here="With a `profile_list` it has `applied_options`, too: the profile and its options as they were applied.",
-    reason="The culler's rules judge a server by what it is, and not by what was asked for. KubeSpawner leaves it alone.",
+    here="With a `profile_list` it has `applied_options`, too: the profile and its options as the spawner applied them.",
+    reason="The culler's rules match what a server has, not what its user requested. KubeSpawner ignores the key.",
 )
 def _applied_options(seen: Seen) -> Any:
     if (
@@ -648,8 +647,8 @@ def _working_dir_of_profile(seen: Seen) -> Any:
 
 @rewrites(
     "working_dir is judged for the pod",
-    upstream="A wrong template in `working_dir` makes the spawner itself impossible, and with it the user's page.",
-    here="Only a start fails, and says why.",
+    upstream="With a wrong template in `working_dir`, the hub can make no spawner, and the user's page fails.",
+    here="Only a start fails, and its message has the reason.",
     reason="The user and the admin see what is wrong.",
 )
 def _bad_working_dir(seen: Seen) -> Any:
@@ -700,8 +699,8 @@ def _port_of_profile(seen: Seen) -> Any:
     "what of profiles could never work is left out",
     upstream="A profile without display_name or of another shape breaks the form and every start; an option without "
     "anything to choose makes starts with its profile fail.",
-    here="The log names the place; that profile or option is left out and the others work.",
-    reason="One mistake in one profile, perhaps of a function and for one user, is no reason to start nobody's server.",
+    here="The log names the place. The spawner leaves out that profile or option, and the others work.",
+    reason="One mistake in one profile must not end the starts of all users.",
 )
 def _left_out(seen: Seen) -> Any:
     if "profile_list" not in seen.traits:
@@ -719,9 +718,9 @@ def _left_out(seen: Seen) -> Any:
 
 @rewrites(
     "0, false and numbers are choices",
-    upstream="0 and false in `user_options` count as nothing: the default is taken. Another number is a KeyError.",
-    here="They choose what has that key.",
-    reason="It is what was asked for; the form sends the same as text.",
+    upstream="0 and false in `user_options` count as empty, and choose the default. Another number is a KeyError.",
+    here="They choose the choice with that key.",
+    reason="The user requested it; the form sends the same as text.",
 )
 def _as_text(seen: Seen) -> Any:
     given = seen.case.get("user_options", {})
@@ -743,8 +742,8 @@ def _as_text(seen: Seen) -> Any:
     "blanks around what a user typed",
     upstream="Blanks and line breaks around a value that is not listed become part of the setting; a choice of "
     "nothing but blanks is a KeyError.",
-    here="They are cut off; nothing but blanks is no value.",
-    reason="They were pasted along: no image, name or quantity begins or ends with one.",
+    here="The spawner cuts them off. Blanks alone are no value.",
+    reason="Users paste them by mistake: no image, name or quantity begins or ends with a blank.",
 )
 def _stripped(seen: Seen) -> Any:
     def stripped(key: str, value: Any) -> Any:
@@ -758,8 +757,8 @@ def _stripped(seen: Seen) -> Any:
 @rewrites(
     "async overrides",
     upstream="An async function as the value of an override is not awaited: TraitError, although the docs promise it.",
-    here="It is awaited.",
-    reason="It is what the docs say.",
+    here="The spawner awaits it.",
+    reason="The docs promise it.",
 )
 def _async_override(seen: Seen) -> Any:
     def awaited(_: str, value: Any) -> Any:
@@ -796,9 +795,9 @@ def _whole_value(seen: Seen) -> Any:
 
 @rewrites(
     "braces that a user typed",
-    upstream="A value that is not listed goes into settings that are templates, and is expanded with them: "
-    "`{` makes the start fail, and `{username}` becomes a name.",
-    here="What the user typed stays as it is.",
+    upstream="A typed value goes into settings that are templates, and the spawner expands it with them: `{` makes the "
+    "start fail, and `{username}` becomes a name.",
+    here="The typed value stays as it is.",
     reason="Users do not write templates.",
 )
 def _typed_braces(seen: Seen) -> Any:
@@ -824,8 +823,8 @@ def _typed_braces(seen: Seen) -> Any:
 @rewrites(
     "a custom form gets what is still valid",
     upstream="A custom form gets `user_options` as they are, although the code means to leave out invalid ones.",
-    here="It gets those that could be chosen now.",
-    reason="A form that preselects what is refused helps nobody.",
+    here="The form gets only the options that the user may choose now.",
+    reason="A form should not preselect what the hub then refuses.",
 )
 def _valid_options(seen: Seen) -> Any:
     if seen.aspect != "rendered choices" or seen.theirs.raised or seen.ours.raised:
@@ -839,10 +838,10 @@ def _valid_options(seen: Seen) -> Any:
 
 @rewrites(
     "choices are judged without a profile too",
-    upstream="Where `user_options` name no profile, the default one is taken, and values that are not listed are "
-    "neither matched with `validation_regex` nor refused where they are not enabled.",
-    here="They are judged like those of a profile that is named.",
-    reason="A rule that ends where the API is used without a profile is none.",
+    upstream="If `user_options` name no profile, the default profile applies. The spawner then neither matches typed "
+    "values with `validation_regex`, nor refuses them where they are not enabled.",
+    here="The spawner checks them as for a profile that `user_options` name.",
+    reason="A request to the API must not get around a check.",
 )
 def _judged(seen: Seen) -> Any:
     given = seen.case.get("user_options", {})
@@ -904,10 +903,10 @@ def _typed(seen: Seen, change: Callable[[str, Any], Any]) -> Any:
 
 @adjusts(
     "the form after a number was saved",
-    upstream="A number in `user_options` where `validation_regex` is to match raises TypeError, also each time the form "
-    "is shown.",
-    here="The form is shown.",
-    reason="The user could not choose anything else.",
+    upstream="A number in `user_options` for an option with `validation_regex` raises TypeError, also at each request for "
+    "the form.",
+    here="The user gets the form.",
+    reason="Without the form, the user cannot choose anything else.",
 )
 def _form_after_number(seen: Seen) -> Any:
     fails = seen.aspect == "rendered choices" and "expected string" in str(seen.theirs.error)
@@ -927,10 +926,11 @@ def _dictionary_over_text(seen: Seen) -> Any:
 
 @adjusts(
     "profiles of which none can work",
-    upstream="KeyError, TypeError or AttributeError where the form is shown and where a server is started; TraitError "
-    "where a list has what is no dictionary.",
-    here="The form says so, the log names the place, and a start is refused: it would be one without any profile.",
-    reason="The user learns whom to ask, and nobody gets a server without the limits that profiles set.",
+    upstream="The form and each start raise KeyError, TypeError or AttributeError; a list with an entry that is no "
+    "dictionary raises TraitError.",
+    here="The form says so, the log names the place, and the spawner refuses a start, because the server would have no "
+    "profile.",
+    reason="The user learns whom to ask, and no user gets a server without the limits that profiles set.",
 )
 def _none_can_work(seen: Seen) -> Any:
     if not seen.theirs.raised:
@@ -960,7 +960,7 @@ def _wrong_choice(seen: Seen) -> Any:
     "a value for an option that is not there",
     upstream="`<option>--unlisted-choice` in `user_options` is ignored if the profile has no such option.",
     here="HTTP 400 names the option.",
-    reason="To ignore it would start another server than was asked for.",
+    reason="Otherwise the user gets another server than requested.",
 )
 def _no_such_option(seen: Seen) -> Any:
     if seen.aspect != "user options applied" or not isinstance(seen.ours.error, SpawnFailed):

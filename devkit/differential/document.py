@@ -9,14 +9,15 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "reference" / "differences
 
 _HEAD = """# Differences from KubeSpawner 7.1.0
 
-What the two make of the same configuration, user and choice is compared for thousands of drawn cases: pods,
-claims, Services, Secrets, namespaces, names, labels, annotations, environments, certificates' names, addresses,
-saved states, traits after a profile was applied, and what custom forms get. All of it is equal but for this list.
-What is beyond KubeSpawner (options of its own, better reasons for failures, what happens when the cluster fails)
-is not in it.
+The same configuration, user and choice make equal objects, names, addresses and saved states, except for this list.
+[Tests](../architecture.md#generated-pages) compare them in drawn cases. The list leaves out what only this package has: its options,
+its reasons for failures, and its behaviour when the cluster fails.
 
-`make differential EXAMPLES=20000` compares as many cases, and says how often each difference was met.
-This page is written by `python -m devkit.differential.document`.
+The hub also adds these annotations:
+
+- `hub.jupyter.org/user-id` to pods, claims, Secrets and Services;
+- `hub.jupyter.org/start-attempt` to pods, Secrets and Services;
+- `hub.jupyter.org/placed-beside` to a pod that must run on the node of another server.
 
 | difference | KubeSpawner | here | reason |
 |---|---|---|---|

@@ -46,7 +46,7 @@ class Metrics:
 
         self._last_success = gauge(
             "last_success_timestamp_seconds",
-            "Time of the last successful sweep. A look is a sweep that stops no server, such as the first.",
+            "Time of the last successful sweep; kind look: of one that stops no server, such as the first.",
             ("kind",),
         )
         self._sweeps = counter("passes_total", "Sweeps over all servers.", ("kind", "result"))
@@ -81,7 +81,10 @@ class Metrics:
         self._guard_engaged = counter(
             "brake_engaged_total", "Sweeps in which the brake held back too many stops at once."
         )
-        self._grace = gauge("quiet", "1 while the culler stops no server after an outage of the hub, else 0.")
+        self._grace = gauge(
+            "quiet",
+            "1 if the last successful sweep held back a stop because of an outage of the hub, else 0.",
+        )
         self._requests = counter(
             "hub_requests_total", "Answers of the hub; code 0: no answer.", ("method", "code")
         )

@@ -259,7 +259,7 @@ class MonitoringOptions(HasTraits):
         min=0,
         max=65535,
         config=True,
-        help="Port for Prometheus at /metrics, and for /health, which fails after three failed sweeps in a row; 0: none.",
+        help="Port for Prometheus at /metrics, and for /health, which fails if no sweep succeeded for three intervals; 0: none.",
     )
     metrics_ip = Unicode(config=True, help="The address for metrics_port; all addresses by default.")
 

@@ -28,7 +28,11 @@ try:
 except ImportError:  # JupyterHub 5 has no such class and counts every failure
     SpawnException = None
 
-FAILURES = Counter("k8s_hub_spawn_failures_total", "Starts that failed, by the diagnosed reason.", ["reason"])
+FAILURES = Counter(
+    "k8s_hub_spawn_failures_total",
+    "Starts that failed, by the diagnosed reason; not those that a hook ended with a message of its own.",
+    ["reason"],
+)
 # Each series begins at 0: increase() of Prometheus does not count the first value of a series.
 for _reason in Reason:
     FAILURES.labels(str(_reason))

@@ -121,7 +121,7 @@ STARTS = [
     ),
     Case(
         fate=Fate(user="ada-early", traits={**shell("sleep 3; exit 3"), **NEVER}),
-        what="The container exits after 3 seconds, before it has answered.",
+        what="The container exits after 3 seconds, before it has answered, and is not restarted (`restartPolicy: Never`).",
         words="crashed while it was starting (exit code 3)",
         log="exit code 3",
         reason="crash",

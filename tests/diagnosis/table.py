@@ -59,11 +59,16 @@ class Row:
         return diagnose(observation(recording(self.file), second))
 
     @property
-    def at_deadline(self) -> str:
-        """What the user reads if the start waits for its deadline, of 5 minutes; empty if it fails before, or runs."""
+    def expired(self) -> Diagnosis | None:
+        """The failure if the start waits for its deadline, of 5 minutes; None if it fails before, or runs."""
         waits = {"at the deadline": timedelta(minutes=5), AFTER_HTTP_TIMEOUT: timedelta(seconds=30)}
         waited = waits.get(_fails(self))
-        return "" if waited is None else at_deadline(self.answer(LONG), waited).sentence
+        return None if waited is None else at_deadline(self.answer(LONG), waited)
+
+    @property
+    def at_deadline(self) -> str:
+        """What the user reads at that deadline; empty without one."""
+        return "" if self.expired is None else self.expired.sentence
 
     @property
     def situation(self) -> str:
@@ -1001,7 +1006,8 @@ def markdown() -> str:
         ]
         for row in its_rows:
             words = " *Then:* ".join(filter(None, (row.meanwhile, row.sentence, row.at_deadline)))
-            cells = (row.situation, words, _fails(row), f"`{row.reason}`" if row.reason else "")
+            reason = row.expired.reason if row.expired else row.reason
+            cells = (row.situation, words, _fails(row), f"`{reason}`" if reason else "")
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
     return "\n".join(lines)

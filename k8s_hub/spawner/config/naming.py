@@ -71,9 +71,9 @@ class NamingTraits(HasTraits):
         },
         config=True,
         help="""
-        Labels of every object that the spawner creates. They win over extra_labels.
+        Labels of every object that the spawner creates. They override extra_labels.
 
-        Two hubs in one namespace are told apart by "app.kubernetes.io/instance" or "release".
+        The label "app.kubernetes.io/instance" or "release" distinguishes two hubs in one namespace.
         """,
     )
 

@@ -61,9 +61,9 @@ class ProfileTraits(HasTraits):
         help="""
         Jinja2 template of the form, as text, in place of the form that comes with the spawner.
 
-        It gets profile_list (what is for this user, with slugs and defaults) and user_options (what the user chose
-        last, as far as it is still possible), and does not escape. Empty: additional_profile_form_template_paths
-        are looked through.
+        It gets profile_list (the profiles for this user, with slugs and defaults) and user_options (the user's last
+        choices that are still valid). It does not escape. Empty: the spawner searches
+        additional_profile_form_template_paths.
         """,
     )
 

@@ -27,8 +27,8 @@ class StorageTraits(HasTraits):
         help="""
         Whether a home claim is deleted when its named server or its user is deleted in JupyterHub.
 
-        False (unlike KubeSpawner): files are never removed with a user or a server. With True, only a claim
-        that is surely this server's and no other's is deleted.
+        False (unlike KubeSpawner): files are never removed with a user or a server. With True, the spawner
+        deletes a claim only if storage_pvc_ensure is true, too, and if the claim is surely this server's and no other's.
         """,
     )
 
