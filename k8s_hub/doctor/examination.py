@@ -31,7 +31,7 @@ from k8s_hub.objects.keys import status_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.volumes import inventory
 
-SCOPES = (*inventory.SCOPES, "read:users")
+SCOPES = inventory.SCOPES
 """To read users, saved states, and each user's creation time: another user may have had the same name before."""
 
 IN_THE_HUB = ("jupyterhub", "kubernetes-asyncio")

@@ -19,6 +19,7 @@ from k8s_hub.cli import volumes
 from k8s_hub.culler import beside
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.objects.keys import key_of
+from k8s_hub.volumes.inventory import SCOPES
 from tests.cli.command import Command
 from tests.volumes.objects import claim
 
@@ -33,8 +34,8 @@ class Place(Command):
         self.hub = hub
         self.cluster = cluster
 
-    def plant(self, name, user, server="", created=YEAR_AGO):
-        body = claim(name, user, server, namespace=NAMESPACE, release=None, uid=None, created=created)
+    def plant(self, name, user, server="", created=YEAR_AGO, release=None):
+        body = claim(name, user, server, namespace=NAMESPACE, release=release, uid=None, created=created)
         self.cluster.database.create(CLAIMS, {"apiVersion": "v1", **body})
         self.cluster.database.update(
             CLAIMS,
@@ -165,7 +166,7 @@ async def test_ctrl_c_in_the_middle_says_what_was_done_and_leaves_the_rest(place
     slow = place.cluster.faults.add(
         FaultRule(verb="get", resource="persistentvolumeclaims", name="claim-bx", effect=Slow(seconds=30))
     )
-    process = await place.begin("prune", "--delete")
+    process = await place.begin("prune", "--delete", "--most")
     await eventually(lambda: place.cluster.faults.hits(slow))
     process.send_signal(signal.SIGINT)
     output, errors = await process.communicate()
@@ -178,11 +179,33 @@ async def test_ctrl_c_in_the_middle_says_what_was_done_and_leaves_the_rest(place
     assert place.claims() == {"claim-ada", "claim-bx", "claim-cx", "claim-gone", "course"}
 
 
+@pytest.mark.hub
+async def test_a_hub_that_has_few_of_the_users_may_have_lost_its_database(place):
+    for name in ("a", "b", "c"):
+        place.plant(f"claim-{name}x", f"{name}x")
+    before = place.claims()
+    code, output, errors = await place.run("prune", "--delete")
+    assert (code, output) == (1, "")
+    assert errors.startswith("k8s-hub volumes: nothing was deleted because 4 of 6 claims would be deleted")
+    assert place.claims() == before
+
+
+@pytest.mark.hub
+async def test_the_release_is_that_of_the_charts_hub(place):
+    place.plant("claim-eve", "eve", release="staging")
+    place.environment["HELM_RELEASE_NAME"] = "staging"
+    code, _, _ = await place.run("prune", "--delete")
+    assert code == 0
+    assert place.claims() == {"claim-ada", "claim-gone", "course"}
+
+
 @pytest.mark.slow
 @pytest.mark.hub
 @pytest.mark.parametrize("action", [["list"], ["prune", "--delete"]])
 async def test_a_token_that_sees_too_little_is_a_failure_that_names_the_scope(place, action):
-    place.environment["JUPYTERHUB_API_TOKEN"] = place.hub.token(scopes=["list:users", "read:servers"])
+    place.environment["JUPYTERHUB_API_TOKEN"] = place.hub.token(
+        scopes=[scope for scope in SCOPES if scope != "admin:server_state"]
+    )
     code, output, errors = await place.run(*action)
     assert (code, output) == (1, "")
     assert errors == "k8s-hub volumes: The API token lacks the scope admin:server_state for all users\n"
@@ -280,5 +303,5 @@ def test_the_how_to_names_every_option_and_no_other(action, capsys):
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
     page = (Path(__file__).parents[2] / "docs" / "howto" / "volumes.md").read_text()
     documented = {option for option, _ in re.findall(r"^\| `(--[a-z-]+)[^|]*\|(.*)\|$", page, re.MULTILINE)}
-    only_prune = {"--delete", "--older-than"}
+    only_prune = {"--delete", "--older-than", "--most"}
     assert documented - (only_prune if action == "list" else set()) == known - {"--dry-run"}
