@@ -6,6 +6,7 @@ values to traits, the sections of `hub.config` (shallow), the pieces of `hub.ext
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from kubernetes_asyncio.client import V1Capabilities, V1Container, V1ResourceRequirements, V1SecurityContext
@@ -90,10 +91,15 @@ def evaluate(values: Mapping[str, Any], release: Release | None = None) -> Confi
     _set_debug(c, values["debug"]["enabled"])
     for section, traits in values["hub"]["config"].items():
         c[section].update({name: one for name, one in traits.items() if name not in NOT_FROM_CONFIG})
-    namespace = {"c": c, "get_config": lambda: c}
+    namespace = {"c": c, "get_config": lambda: c, "get_name": partial(object_name, values)}
     for name, code in sorted(values["hub"]["extraConfig"].items()):
         exec(compile(code, f"hub.extraConfig.{name}", "exec"), namespace)
     return c
+
+
+def object_name(values: Mapping[str, Any], part: str) -> str:
+    """Return the name of the objects of one part of the chart, such as the Service of the hub."""
+    return f"{values['fullnameOverride']}-{part}" if values["fullnameOverride"] else part
 
 
 def _set_hub(c: Config, hub: Mapping[str, Any]) -> None:

@@ -207,6 +207,12 @@ def _check_template(option: str, template: str) -> None:
         raise ValueError(f"--{option.replace('_', '-')}: {template!r} {error}") from error
 
 
+def _service_account(text: str) -> str:
+    if not all(text.split("/")) or text.count("/") > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a service account, such as hub or jhub/hub")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="k8s-hub doctor",
@@ -240,8 +246,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--service-account",
+        type=_service_account,
         metavar="NAME",
-        help="service account to check, such as hub (default: the account that runs this command)",
+        help="service account to check: NAME, or NAMESPACE/NAME if it is not in --namespace (default: the account that "
+        "runs this command)",
     )
     parser.add_argument(
         "--storage-class", metavar="NAME", help="KubeSpawner.storage_class (default: the cluster's default)"

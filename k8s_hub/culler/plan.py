@@ -15,7 +15,7 @@ from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.mistakes import BadOption, every
 from k8s_hub.culler.core.page_settings import PageSettings, has_page
-from k8s_hub.culler.core.probing import Template
+from k8s_hub.culler.core.probing import Template, needs_state
 from k8s_hub.culler.core.reading import RULES_FILES, parse_rules_file, without_misread
 from k8s_hub.culler.core.rules import LIMIT_KEYS, LONGEST, Limits, Rules, sections
 from k8s_hub.culler.decider import Decider
@@ -107,7 +107,7 @@ def scope_options(options: CullerOptions, decider: Decider) -> needs.Options:
         is_dry_run=options.dry_run,
         of_rules=decider.scopes,
         asks_servers=options.ask_servers,
-        has_template=bool(options.server_url_template),
+        has_template=bool(options.server_url_template) and not needs_state(options.server_url_template),
         shows_own_token=options.ask_with_own_token,
     )
 

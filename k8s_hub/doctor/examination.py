@@ -50,7 +50,7 @@ class Examination:
     culler_page: HubConnection | None
     mistakes_in: idle_culler.MistakesIn
     settings: homes.Settings
-    #: A service account of the namespace; None: the account that runs the command.
+    #: A service account as NAME of the namespace or NAMESPACE/NAME; None: the account that runs the command.
     account: str | None
     #: As KubeSpawner.storage_class.
     storage_class: str | None
@@ -211,8 +211,10 @@ class Examination:
         kind = REVIEWS
         if self.account is not None:
             kind = REVIEWS_OF_OTHERS
-            asked["user"] = f"system:serviceaccount:{namespace}:{self.account}"
-            of_all = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+            given, _, name = self.account.rpartition("/")
+            home = given or namespace
+            asked["user"] = f"system:serviceaccount:{home}:{name}"
+            of_all = ("system:serviceaccounts", f"system:serviceaccounts:{home}", "system:authenticated")
             asked["groups"] = list(of_all)
         body = {"apiVersion": kind.api_version, "kind": kind.kind, "spec": asked}
         try:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from k8s_hub.claims.extra import parse_extra_claims
 from k8s_hub.manifests.pod import PodInputs, build_pod
@@ -56,7 +57,8 @@ _INPUTS = {
 def log_unusable(resolver: Resolver, protection: Protection, *, is_made: bool) -> None:
     """Log, once per hub, each setting and each fixed value of a profile with which no server can start.
 
-    Also logs a limit of JupyterHub that defeats the queue for starts, and unknown options in profiles, if the spawner ``is_made``: a subclass may still add attributes. The
+    Also logs a limit of JupyterHub that defeats the queue for starts, a hub's URL that pods in users' namespaces cannot
+    resolve, and unknown options in profiles, if the spawner ``is_made``: a subclass may still add attributes. The
     form and the start look for unknown options again.
     """
     settings = getattr(resolver.spawner.user, "settings", None)
@@ -65,7 +67,10 @@ def log_unusable(resolver: Resolver, protection: Protection, *, is_made: bool) -
     settings[_IS_LOGGED] = True
     profiles = _listed_profiles(resolver.spawner)
     unknown = unknown_options(resolver.spawner, profiles) if is_made else ()
-    of_hub = _of_queue(resolver.spawner, settings.get("concurrent_spawn_limit", 0))
+    of_hub = (
+        *_of_queue(resolver.spawner, settings.get("concurrent_spawn_limit", 0)),
+        *_as_far_as_known(_of_hub_url(resolver.spawner)),
+    )
     for fault in (*_of_settings(resolver), *unknown, *_of_profiles(profiles, resolver, protection), *of_hub):
         warn_once(resolver.spawner.log, f"KubeSpawner.{fault}")
 
@@ -75,6 +80,19 @@ def _of_queue(spawner: Any, hub_limit: int) -> Iterator[str]:
         yield (
             f"concurrent_starts = {spawner.concurrent_starts} has a queue for starts, but JupyterHub refuses those beyond "
             f"JupyterHub.concurrent_spawn_limit = {hub_limit}: set it to 0"
+        )
+
+
+def _of_hub_url(spawner: Any) -> Iterator[str]:
+    is_own = spawner.hub_connect_url is not None or "JUPYTERHUB_API_URL" in spawner.environment
+    if not spawner.enable_user_namespaces or is_own:
+        return
+    host = urlsplit(spawner.hub.api_url).hostname or "localhost"
+    if host != "localhost" and not {".", ":"} & {*host}:  # a colon: IPv6
+        yield (
+            f"enable_user_namespaces = True, but pods outside the hub's namespace cannot resolve the host {host} of "
+            f"the hub's URL {spawner.hub.api_url}: set JupyterHub.hub_connect_url, such as http://hub.jhub:8081 for the "
+            "Service hub in the namespace jhub"
         )
 
 

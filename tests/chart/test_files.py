@@ -3,6 +3,7 @@
 import json
 from copy import deepcopy
 from datetime import timedelta
+from functools import partial
 from itertools import combinations, permutations
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from jupyterhub.app import JupyterHub
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Engine
 
-from devkit.chart.evaluation import CULLER, evaluate
+from devkit.chart.evaluation import CULLER, evaluate, object_name
 from devkit.chart.values import FILES, extra_files, schema, values_with
 from k8s_hub import KubeSpawner
 from k8s_hub.culler.application import IdleCuller
@@ -256,6 +257,12 @@ def test_the_page_has_its_port_in_service_and_policies_of_hub_and_proxy():
     assert egress["to"] == own["to"] == [hub]
 
 
+def test_the_page_is_at_the_service_of_a_hub_with_another_name():
+    values = values_with(FILES / "culler-page.yaml", {"fullnameOverride": "lab"})
+    (service,) = evaluate(values).JupyterHub.services
+    assert service["url"] == "http://lab-hub:10101"
+
+
 def test_with_the_page_users_may_open_it_and_nothing_else_is_lost():
     config = evaluate(values_with(FILES / "culler.yaml", FILES / "culler-page.yaml"))
     roles = {role["name"]: role["scopes"] for role in config.JupyterHub.load_roles}
@@ -379,14 +386,14 @@ def assert_runs(values, codes, names):
     config = evaluate({**values, "hub": {**values["hub"], "extraConfig": {}}})
     before = deepcopy(config.JupyterHub.services)
     for code in codes:
-        exec(code, {"c": config})
+        exec(code, {"c": config, "get_name": partial(object_name, values)})
     (service,) = config.JupyterHub.services
     if not codes:
         assert config.JupyterHub.services == before
         return
     culler = culler_of(values, config)
     (role,) = (role for role in config.JupyterHub.load_roles if role["name"] == CULLER)
-    has_page = any("hub:10101" in code for code in codes)
+    has_page = any(":10101" in code for code in codes)
     assert ("url" in service, culler.ask_servers) == (has_page,) * 2
     has_state = has_page or "culler" in names
     assert bool(culler.state_file) is has_state

@@ -29,6 +29,9 @@ def test_without_a_cluster_it_says_where_it_looked(capsys):
         (["--port=many"], "'many'"),
         (["--port=99999"], "'99999' is not a port from 0 to 65535"),
         (["--nonsense"], "--nonsense"),
+        (["--service-account=jhub/"], "'jhub/' is not a service account, such as hub or jhub/hub"),
+        (["--service-account="], "'' is not a service account"),
+        (["--service-account=system/jhub/hub"], "'system/jhub/hub' is not a service account"),
     ],
 )
 def test_wrong_usage(arguments, words, capsys):

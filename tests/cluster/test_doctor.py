@@ -85,7 +85,7 @@ async def test_all_is_well_with_the_charts_role_and_a_server_that_runs(hub, exam
         assert found["versions", "Kubernetes"]["status"] == "ok"
         code, table = await examine(hub)
     assert code == 0
-    assert "get pods ... list events" in table or "all 23" in table
+    assert "get pods ... list events" in table or "all 20" in table
 
 
 async def test_an_administrator_sees_more(hub, examine):

@@ -57,4 +57,4 @@ async def test_the_page_is_enough(control_plane, fresh_namespace, servers, tmp_p
         (pod,) = objects("pods").values()
         assert objects("persistentvolumeclaims").keys() == {"claim-ada"}
     environment = {one["name"]: one.get("value", "") for one in pod["spec"]["containers"][0]["env"]}
-    assert environment["JUPYTERHUB_API_URL"] == "http://hub:8081/hub/api"
+    assert environment["JUPYTERHUB_API_URL"] == "http://hub.jhub:8081/hub/api"

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.wiring import AGAIN_SECONDS, UNTIL_KNOWN, TokenScopes
 from k8s_hub.hub.errors import BadReply, HubForbidden, HubUnavailable
@@ -123,6 +124,21 @@ def test_what_rules_need_is_named_with_what_happens_until_then(scope, words):
 def test_what_asking_servers_needs(has, options, names):
     wanted = needs.Options(asks_servers=True, **options).needs(has)
     assert named(lacking(wanted, has | CORE)) == names
+
+
+@pytest.mark.parametrize(
+    ("template", "names"),
+    [
+        ("http://{pod_name}.pods.example:8888", ["admin:server_state"]),
+        ("http://jupyter-{username}.{namespace}:8888", ["admin:server_state"]),
+        ("http://jupyter-{user_server}.jhub:8888", []),
+    ],
+)
+def test_an_address_with_a_field_of_the_saved_state_needs_the_state(template, names):
+    culler = IdleCuller()
+    culler.initialize(["--ask-servers", "--ask-with-own-token", f"--server-url-template={template}"])
+    has = {"access:servers"}
+    assert named(lacking(culler.scope_options.needs(has), has | CORE)) == names
 
 
 @pytest.mark.parametrize(

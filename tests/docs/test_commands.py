@@ -14,11 +14,11 @@ import pytest
 import yaml
 from traitlets.config import Config
 
-from devkit.realcluster.controlplane import RULES
 from k8s_hub import KubeSpawner
 from k8s_hub.cli.main import VERBS
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.explain import Explain
+from k8s_hub.doctor.checks.rights import NEEDED
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -180,10 +180,11 @@ def names_in(path):
 OWN = (ROOT / "docs/howto/own-cluster.md").read_text()
 
 
-def test_the_role_is_the_charts():
+def test_the_role_has_what_the_doctor_asks_for():
     (block,) = re.findall(r"```yaml\n(.*?)```", OWN, re.DOTALL)
     (role,) = [one for one in yaml.safe_load_all(block) if one["kind"] == "Role"]
-    assert role["rules"] == RULES
+    granted = {(verb, kind) for rule in role["rules"] for verb in rule["verbs"] for kind in rule["resources"]}
+    assert granted == {(right.verb, right.resource) for right in NEEDED}
 
 
 def test_the_configuration_has_options_that_there_are():

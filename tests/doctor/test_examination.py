@@ -23,6 +23,7 @@ from k8s_hub.cli import doctor
 from k8s_hub.culler import beside as beside_us
 from k8s_hub.doctor.examination import SCOPES
 from k8s_hub.hub.api import SERVICE_SCOPES
+from k8s_hub.kube.api import KubeApi
 from k8s_hub.objects.keys import Key
 
 pytestmark = pytest.mark.hub
@@ -245,6 +246,27 @@ async def test_what_the_mini_cluster_does_not_serve_is_unknown(examined):
         ("storage", "default class"),
         ("network", "network policies"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("account", "home"),
+    [("hub", "jupyter-ada"), ("jhub/hub", "jhub")],
+    ids=["of the namespace", "of another"],
+)
+async def test_the_account_may_be_in_another_namespace_than_users_pods(cluster, monkeypatch, account, home):
+    asked = []
+
+    async def create(_, kind, namespace, body):
+        asked.append(body["spec"])
+        return {"status": {"allowed": True}}
+
+    monkeypatch.delenv("JUPYTERHUB_API_TOKEN", raising=False)
+    monkeypatch.setattr(KubeApi, "create", create)
+    await run("--namespace=jupyter-ada", f"--service-account={account}")
+    (user,) = {spec["user"] for spec in asked}
+    assert user == f"system:serviceaccount:{home}:hub"
+    assert f"system:serviceaccounts:{home}" in asked[0]["groups"]
+    assert asked[0]["resourceAttributes"]["namespace"] == "jupyter-ada"
 
 
 async def test_the_running_hubs_version_is_told_beside_the_installed_one(examined):

@@ -217,6 +217,45 @@ async def test_a_value_of_another_type_in_a_profile_keeps_nobody_s_spawner_from_
     assert f"KubeSpawner.profile_list[1].kubespawner_override.{name}: " in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("url", "options", "is_told"),
+    [
+        ("http://hub:8081", {"enable_user_namespaces": True}, True),
+        ("http://hub:8081", {}, False),
+        ("http://hub.jhub:8081", {"enable_user_namespaces": True}, False),
+        ("http://10.0.0.7:8081", {"enable_user_namespaces": True}, False),
+        ("http://[fd00::7]:8081", {"enable_user_namespaces": True}, False),
+        (
+            "http://hub:8081",
+            {"enable_user_namespaces": True, "hub_connect_url": "http://hub.jhub:8081"},
+            False,
+        ),
+        (
+            "http://hub:8081",
+            {
+                "enable_user_namespaces": True,
+                "environment": {"JUPYTERHUB_API_URL": "http://hub.jhub:8081/hub/api"},
+            },
+            False,
+        ),
+    ],
+    ids=["chart", "one namespace", "Service with namespace", "IPv4", "IPv6", "of the spawner", "environment"],
+)
+async def test_a_hub_url_that_other_namespaces_cannot_resolve_is_told(hub, caplog, url, options, is_told):
+    warn_once.cache_clear()
+    async with hub(hub={"hub_connect_url": url}, **options) as hub:
+        assert hub.app.users["ada"].spawner.name == ""
+    told = [
+        message for message in caplog.messages if message.startswith("KubeSpawner.enable_user_namespaces")
+    ]
+    fault = (
+        "KubeSpawner.enable_user_namespaces = True, but pods outside the hub's namespace cannot resolve the host hub of "
+        "the hub's URL http://hub:8081/hub/api: set JupyterHub.hub_connect_url, such as http://hub.jhub:8081 for the "
+        "Service hub in the namespace jhub"
+    )
+    assert told == [fault] * is_told
+
+
 OVERRIDES = {
     "JSON in environment": {"environment": {"TAGS": '{"team": "x"}'}},
     "JSON in an annotation": {"extra_annotations": {"example.org/tags": '{"team": "x"}'}},

@@ -43,7 +43,7 @@ class Options:
     is_dry_run: bool = False
     of_rules: Sequence[str] = ()  # GROUPS, STATE or both
     asks_servers: bool = False
-    has_template: bool = False
+    has_template: bool = False  # of addresses, without fields of the saved state
     shows_own_token: bool = False
 
     def needs(self, has: Collection[str]) -> Iterator[Need]:

@@ -87,6 +87,11 @@ class Addresses:
         return address.rstrip("/") + urlsplit(path).path.rstrip("/")
 
 
+def needs_state(template: str) -> bool:
+    """Return whether a template of addresses has a field of the saved state, which the token may not see."""
+    return any(f"{{{name}}}" in template for name in OF_THE_STATE)
+
+
 def _check_fields(text: str) -> None:
     try:
         parts = list(Formatter().parse(text))

@@ -23,9 +23,9 @@ from k8s_hub.culler.outages import Outages, decide_as_swept
 from k8s_hub.culler.state import StateStore
 from k8s_hub.culler.web.base import AWAY, HUB_SECONDS, PageContext, PageHandler, is_admin, render
 from k8s_hub.hub.api import HubApi
-from k8s_hub.hub.errors import HubError, HubForbidden, HubNotFound
+from k8s_hub.hub.errors import HubError, HubForbidden, HubNotFound, Refused
 from k8s_hub.hub.users import Server, User, without_stopped
-from k8s_hub.text import Message
+from k8s_hub.text import Message, printable
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,12 @@ UNDECIDED = (
 )
 
 FORBIDDEN = "The culler is not allowed to stop this server. Stop it on the hub's home page."
+NOT_RUNNING = "This server is not running."
+STOPPING = "This server is already stopping."
+BUSY = "The hub is busy with this server. Try again once it is ready."
+REFUSED = (
+    "The hub refused to stop this server. Stop it on the hub's home page, or contact your administrator."
+)
 
 EXTENDED, RELEASED, STOPPED = "kept", "released", "stopped"
 """Values of ``done`` in the address after a form."""
@@ -420,23 +426,35 @@ class StopHandler(_FormHandler):
         """Stop it."""
         if self.site.is_dry_run:
             raise _Refused(422, views.DRY_RUN)
+        name = views.name_of(owner, server)
         try:
             async with asyncio.timeout(HUB_SECONDS):
+                await self._refuse_unless_ready(owner, server)
                 await self.site.hub.stop_server(owner, server)
         except HubNotFound:
-            raise _Refused(
-                404, "The hub did not find this server. It may have stopped already: reload the page."
-            ) from None
+            raise _Refused(404, NOT_RUNNING) from None
         except HubForbidden:
             raise _Refused(403, FORBIDDEN) from None
+        except Refused as error:
+            log.warning("%s: not stopped: requested on the page: %s", name, printable(str(error)))
+            raise _Refused(422, REFUSED) from None
         except (HubError, TimeoutError):
             raise _Refused(503, AWAY) from None
-        log.info(
-            "%s: stopped: requested on the page by %s",
-            views.name_of(owner, server),
-            self.current_user["name"],
-        )
+        log.info("%s: stopped: requested on the page by %s", name, printable(str(self.current_user["name"])))
         self.site.store.runs(owner, server)  # the culler's earlier stop is no longer the last one
+
+    async def _refuse_unless_ready(self, owner: str, server: str) -> None:
+        """Refuse a server that has stopped since the page was shown, or whose start a stop would interrupt."""
+        user = await self.site.hub.user(owner)
+        if user.servers is None:  # hidden from the token
+            return
+        fresh = user.server(server)
+        if fresh is None or fresh.is_stopped:
+            raise _Refused(404, NOT_RUNNING)
+        if fresh.pending == "stop":
+            raise _Refused(422, STOPPING)
+        if fresh.pending or not fresh.ready:
+            raise _Refused(422, BUSY)
 
 
 def _ends_of(user: User) -> dict[str, LastEnd]:

@@ -23,16 +23,17 @@ class Right:
         return f"{self.verb} {self.resource}"
 
 
-_CHANGED = ("pods", "persistentvolumeclaims", "secrets", "services")
-NEEDED = (
-    *(
-        Right(verb=verb, resource=resource)
-        for resource in _CHANGED
-        for verb in ("get", "list", "watch", "create", "delete")
-    ),
-    *(Right(verb=verb, resource="events") for verb in ("get", "list", "watch")),
-)
-"""The Role of the Zero to JupyterHub chart."""
+_WATCHED = ("get", "list", "watch", "create", "delete")
+_NOT_WATCHED = ("get", "list", "create", "delete")
+_USED = {
+    "pods": _WATCHED,
+    "persistentvolumeclaims": _WATCHED,
+    "secrets": _NOT_WATCHED,
+    "services": _NOT_WATCHED,
+    "events": ("list", "watch"),
+}
+NEEDED = tuple(Right(verb=verb, resource=resource) for resource, verbs in _USED.items() for verb in verbs)
+"""What the hub uses. The Role of the Zero to JupyterHub chart also grants get events, and watch secrets and services."""
 
 OPTIONAL = (
     Right(verb="patch", resource="persistentvolumeclaims", opens="storage_grow"),

@@ -1,5 +1,6 @@
 """The pages beside a real hub: who sees what, what can be kept, what is refused."""
 
+import asyncio
 import re
 from datetime import timedelta
 from urllib.parse import urlencode
@@ -8,6 +9,7 @@ import pytest
 from jupyterhub.services.auth import HubOAuth
 
 from devkit.testing.eventually import eventually
+from devkit.testing.realhub import QuietSpawner
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.policy import Notice, Work
 from k8s_hub.culler.core.report import Report, Stop, SweepRecord
@@ -513,10 +515,88 @@ async def test_a_server_that_does_not_exist_cannot_be_stopped():
     async with page_of() as site, Visitor(site, "alice") as alice:
         xsrf = (await alice.login()).xsrf
         refused = await alice.post("stop", _xsrf=xsrf, user="alice", server="nowhere")
+        assert (refused.status, refused.message) == (404, "This server is not running.")
+
+
+async def test_a_stale_page_does_not_stop_again_what_the_culler_has_stopped(caplog):
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await site.start("alice", "lab")
+        xsrf = (await alice.login()).xsrf
+        await site.hub.stop_server("alice", "lab")
+        stop(site, "alice", "lab")
+        refused = await alice.post("stop", _xsrf=xsrf, user="alice", server="lab")
+        assert (refused.status, refused.message) == (404, "This server is not running.")
+        assert refused.stops == {"lab": "/hub/spawn/alice/lab"}
+        assert "it was idle for 1 h" in refused.words, "the culler's stop is still the last one"
+    assert "requested on the page" not in caplog.text
+
+
+async def test_a_stale_page_does_not_interrupt_a_start(monkeypatch):
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await site.start("alice", "lab")
+        xsrf = (await alice.login()).xsrf
+        await site.hub.stop_server("alice", "lab")
+        monkeypatch.setattr(QuietSpawner, "gate", asyncio.Event())
+        starting = asyncio.create_task(site.hub.start_server("alice", "lab"))
+        await eventually(lambda: is_active(site, "alice", "lab"))
+        refused = await alice.post("stop", _xsrf=xsrf, user="alice", server="lab")
         assert (refused.status, refused.message) == (
-            404,
-            "The hub did not find this server. It may have stopped already: reload the page.",
+            422,
+            "The hub is busy with this server. Try again once it is ready.",
         )
+        QuietSpawner.gate.set()
+        await starting
+        await site.hub.wait_ready("alice", "lab")
+
+
+async def test_a_server_that_the_hub_checks_or_stops_already_is_not_stopped():
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await site.start("alice", "lab")
+        xsrf = (await alice.login()).xsrf
+        spawner = site.hub.spawner("alice", "lab")
+        for flag, sentence in (
+            ("_check_pending", "The hub is busy with this server. Try again once it is ready."),
+            ("_stop_pending", "This server is already stopping."),
+        ):
+            setattr(spawner, flag, True)
+            refused = await alice.post("stop", _xsrf=xsrf, user="alice", server="lab")
+            setattr(spawner, flag, False)
+            assert (refused.status, refused.message) == (422, sentence)
+        assert spawner.ready
+
+
+async def test_a_refusal_of_the_hub_is_not_taken_for_a_hub_that_is_away(caplog):
+    async with page_of() as site, Visitor(site, "alice") as alice:
+        await site.start("alice", "lab")
+        xsrf = (await alice.login()).xsrf
+        site.hub.app.tornado_application.settings["allow_named_servers"] = False
+        refused = await alice.post("stop", _xsrf=xsrf, user="alice", server="lab")
+        assert (refused.status, refused.message) == (
+            422,
+            "The hub refused to stop this server. Stop it on the hub's home page, or contact your administrator.",
+        )
+        assert site.hub.spawner("alice", "lab").ready
+    assert "alice/lab: not stopped: requested on the page: " in caplog.text
+    assert "Named servers are not enabled" in caplog.text
+
+
+async def test_where_servers_are_hidden_from_the_culler_the_hub_decides():
+    scopes = ["list:users", "delete:servers"]
+    async with page_of(scopes=scopes) as site, Visitor(site, "alice") as alice:
+        await site.start("alice", "lab")
+        xsrf = (await alice.login()).xsrf
+        await alice.post("stop", _xsrf=xsrf, user="alice", server="lab")
+        await eventually(lambda: not is_active(site, "alice", "lab"))
+
+
+async def test_the_log_of_a_stop_escapes_the_name_of_who_requested_it(caplog):
+    caplog.set_level("INFO", logger="k8s_hub.culler.web")
+    name = "al\u202eice"
+    async with page_of(users=(name,)) as site, Visitor(site, name) as person:
+        await site.start(name)
+        xsrf = (await person.login()).xsrf
+        assert (await person.post("stop", _xsrf=xsrf, user=name, server="")).status == 200
+    assert "al\\u202eice: stopped: requested on the page by al\\u202eice" in caplog.messages
 
 
 async def test_a_culler_that_may_not_stop_servers_says_so():
