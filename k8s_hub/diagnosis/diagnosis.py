@@ -105,6 +105,9 @@ class GracePeriods:
 
     #: A missing Secret, ConfigMap or claim: the same hook may be creating it.
     missing_object: timedelta = timedelta(seconds=10)
+    #: A registry that denies the image: the kubelet's second try comes 10 to 16 s after the first, and succeeds if the
+    #: login has come late. Most often the name is misspelt: whoever wrote it reads so within half a minute.
+    image_denied: timedelta = timedelta(seconds=20)
     #: A registry that does not answer, or answers 429 or 5xx: the kubelet retries after 10, 20, 40, ... s.
     image_pull: timedelta = timedelta(seconds=120)
     #: The autoscaler said that no node can be added. Another server may still end and make room, and the

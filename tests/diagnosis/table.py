@@ -245,6 +245,15 @@ def image_limited(file: str) -> Row:
     )
 
 
+def image_denied(file: str) -> Row:
+    """An image that the registry does not give out: it may be missing, or the login not work yet."""
+    return replace(
+        image(file, Reason.IMAGE_DENIED, NO_ACCESS),
+        fatal_after=20,
+        meanwhile=f"The image {IMAGE} may not exist, or this hub may not download it. The machine is trying again.",
+    )
+
+
 def ended(file: str, reason: Reason, sentence: str) -> Row:
     """A pod that will not come to run."""
     return Row(file=file, stage=Stage.STARTING, reason=reason, sentence=sentence)
@@ -624,9 +633,9 @@ IMAGES = (
         Reason.IMAGE_NOT_FOUND,
         f"The image {IMAGE} does not exist. Check its name and tag, or contact your administrator.",
     ),
-    image("image_denied_or_missing", Reason.IMAGE_DENIED, NO_ACCESS),
-    image("image_unauthorized", Reason.IMAGE_DENIED, NO_ACCESS),
-    image("image_forbidden", Reason.IMAGE_DENIED, NO_ACCESS),
+    image_denied("image_denied_or_missing"),
+    image_denied("image_unauthorized"),
+    image_denied("image_forbidden"),
     image_for_now("image_registry_away"),
     image_limited("image_too_many_requests"),
 )

@@ -200,7 +200,8 @@ def test_an_image_that_the_registry_takes_for_no_name_at_all():
     fails = placed(container(waiting=backs_off))
     fails["status"]["conditions"].append(condition("Initialized", "True"))
     fails["spec"]["containers"][0]["image"] = "ghcr.io/foo:bat"
-    diagnosis = diagnose(seen(fails, None, *events))
+    assert diagnose(seen(fails, None, *events, second=22.9)).fatal is False
+    diagnosis = diagnose(seen(fails, None, *events, second=23))
     assert (diagnosis.reason, diagnosis.fatal) == (Reason.IMAGE_DENIED, True)
     assert diagnosis.sentence == (
         'The image "ghcr.io/foo:bat" does not exist, or this hub may not download it. '

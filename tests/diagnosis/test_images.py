@@ -125,15 +125,112 @@ PASSING = [
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
-@pytest.mark.parametrize(
-    "message,expected",
-    [(text, Reason.IMAGE_NOT_FOUND) for text in [*NOT_FOUND, *NO_PLATFORM]]
-    + [(text, Reason.IMAGE_DENIED) for text in DENIED],
-)
-def test_a_registry_that_says_no_ends_the_start_at_once(message, expected, reason):
+@pytest.mark.parametrize("message", [*NOT_FOUND, *NO_PLATFORM])
+def test_a_registry_that_says_no_ends_the_start_at_once(message, reason):
     diagnosis = diagnose(seen(failing(message, reason), second=1))
-    assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (Stage.PULLING, expected, True)
+    assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (
+        Stage.PULLING,
+        Reason.IMAGE_NOT_FOUND,
+        True,
+    )
     assert f'"{IMAGE}"' in diagnosis.sentence
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
+@pytest.mark.parametrize("message", DENIED)
+def test_a_registry_that_denies_an_image_is_asked_once_more(message, reason):
+    first = diagnose(seen(failing(message, reason), second=20.9))
+    assert (first.stage, first.reason, first.fatal) == (Stage.PULLING, Reason.IMAGE_DENIED, False)
+    assert first.sentence == (
+        f'The image "{IMAGE}" may not exist, or this hub may not download it. The machine is trying again.'
+    )
+    diagnosis = diagnose(seen(failing(message, reason), second=21))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.IMAGE_DENIED, True)
+    assert at_deadline(first, timedelta(minutes=1)).sentence == diagnosis.sentence
+
+
+def pulls(*words, second=2, container="notebook"):
+    """The events of several tries, 15 s from one to the next; an empty text is a try that goes on."""
+    path = {"uid": "11111111-pod", "fieldPath": f"spec.containers{{{container}}}"}
+    events = []
+    for number, each in enumerate(words):
+        begin = second + 15 * number
+        events.append(event("Pulling", f'Pulling image "{IMAGE}"', second=begin, involvedObject=path))
+        if each:
+            failed = f'Failed to pull image "{IMAGE}": {each}'
+            events.append(event("Failed", failed, second=begin + 1, involvedObject=path))
+    return events
+
+
+def test_the_time_of_a_denial_counts_from_the_first_one():
+    events = pulls(PASSING[1], PASSING[1], DENIED[0])  # at 3, 18 and 33 s
+    assert diagnose(seen(failing(DENIED[0]), None, *events, second=52.9)).fatal is False
+    assert diagnose(seen(failing(DENIED[0]), None, *events, second=53)).fatal is True
+
+
+@pytest.mark.parametrize("message", [DENIED[0], PASSING[1], LIMITED["quay"]])
+def test_a_try_that_goes_on_is_waited_for(message):
+    """The image may be large. Until the try ends, the container's state tells of the one before."""
+    downloading = pulls(message, "")
+    assert diagnose(seen(failing(message), None, *downloading, second=200)).fatal is False
+    failed_again = pulls(message, message)
+    assert diagnose(seen(failing(message), None, *failed_again, second=200)).fatal is True
+    another = [*failed_again, *pulls("", second=60, container="mesh")]
+    assert diagnose(seen(failing(message), None, *another, second=200)).fatal is True
+
+
+SEVERAL = "rpc error: code = Unknown desc = Error response from daemon: Get https://x.azurecr.io/v2/: "
+UNAUTHORIZED = f"{SEVERAL}unauthorized: authentication required"
+
+
+@pytest.mark.parametrize(
+    "answers,reason",
+    [
+        ((f"{SEVERAL}received unexpected HTTP status: 500 Internal Server Error", UNAUTHORIZED), "pull"),
+        ((UNAUTHORIZED, f"{REFUSAL}: failed to do request: Head https://docker.io/: EOF"), "pull"),
+        ((NOT_FOUND[0], f"{SEVERAL}toomanyrequests: slow down"), "pull"),
+        ((UNAUTHORIZED, f"{REFUSAL}: docker.io/a/b:1: not found"), "denied"),
+        ((UNAUTHORIZED, UNAUTHORIZED), "denied"),
+        ((NOT_FOUND[0], f"{REFUSAL}: docker.io/a/b:1: not found"), "not_found"),
+    ],
+)
+@pytest.mark.parametrize("begin", ["", f'Back-off pulling image "{IMAGE}": ErrImagePull: '])
+def test_of_several_credentials_one_that_may_still_work_is_enough(answers, reason, begin):
+    told = diagnose(seen(failing(f"{begin}[{', '.join(answers)}]")))
+    assert (told.reason, told.fatal) == (f"image_{reason}", reason == "not_found")
+
+
+AWAY = "registry.redhat.io/o/x@sha256:ea9f: pinging container registry registry.redhat.io: i/o timeout"
+MIRROR = "[registry.example.com:5000/o/x@sha256:ea9f: reading manifest sha256:ea9f: manifest unknown]"
+
+
+@pytest.mark.parametrize(
+    "mirrors,primary,reason",
+    [
+        (MIRROR, AWAY, Reason.IMAGE_PULL),
+        (f"{MIRROR}\n[mirror.example.org/o/x: unauthorized: access denied]", AWAY, Reason.IMAGE_PULL),
+        (MIRROR, "quay.io/o/r@sha256:f015: reading manifest sha256:f015: unauthorized", Reason.IMAGE_DENIED),
+        ("[mirror.example.org/o/x: i/o timeout]", "quay.io/o/r:1: manifest unknown", Reason.IMAGE_NOT_FOUND),
+    ],
+)
+def test_what_mirrors_say_does_not_count(mirrors, primary, reason):
+    words = f"initializing source docker://quay.io/o/r: (Mirrors also failed: {mirrors}): {primary}"
+    told = diagnose(seen(failing(words)))
+    assert told.reason is reason
+    assert "Mirrors also failed" in told.detail
+
+
+DIGEST = "sha256:2204e6cc1bbcc3c5587aaada2c59819599847f1dbe5876dc21eba6764aa795ef"
+
+
+@pytest.mark.parametrize("what", ["artifact", "repository"])
+def test_a_proxy_that_is_still_fetching_an_image_has_it(what):
+    """Harbor translates the tag into a digest, and has not got that yet."""
+    words = f"Error response from daemon: unknown: {what} proxy/nginx@{DIGEST} not found"
+    assert diagnose(seen(failing(words))).reason is Reason.IMAGE_PULL
+    by_digest = failing(words)
+    by_digest["spec"]["containers"][0]["image"] = f"harbor.dev/proxy/nginx@{DIGEST}"
+    assert diagnose(seen(by_digest)).reason is Reason.IMAGE_NOT_FOUND
 
 
 @pytest.mark.parametrize("message", PASSING)
