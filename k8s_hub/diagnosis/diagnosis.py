@@ -115,6 +115,8 @@ class GracePeriods:
     no_scale_up: timedelta = timedelta(seconds=120)
     #: A claim without a volume and without a storage class: an administrator may be adding the volume.
     unbound_claim: timedelta = timedelta(seconds=60)
+    #: A complaint about a claim from before this start: the cluster looks at a claim every 15 s.
+    old_complaint: timedelta = timedelta(seconds=20)
     #: A server that shuts down: after this, the user reads why it takes long.
     shutdown: timedelta = timedelta(seconds=20)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.messages import AGAIN, CONTACT, LATER, capitalized
-from k8s_hub.diagnosis.observation import Observation, first_seen, message_of
+from k8s_hub.diagnosis.observation import Observation, first_seen, last_seen, message_of
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, is_dying, key_of, metadata_of, phase_of, spec_of
 from k8s_hub.objects.raw import Raw
@@ -13,6 +13,8 @@ from k8s_hub.objects.raw import Raw
 _UNKNOWN_CLASS = re.compile(r'storageclass\.storage\.k8s\.io "(?P<name>[^"]+)" not found')
 _MISSING_CLAIM = re.compile(r'persistentvolumeclaim "(?P<name>[^"]+)" not found')
 _NO_VOLUME = re.compile("no persistent volumes available for this claim and no storage class is set")
+# Somebody makes the volume, or will once there is a pod: the claim has a storage class that exists.
+_PROVISIONING = ("Provisioning", "ExternalProvisioning", "WaitForFirstConsumer", "WaitForPodScheduled")
 # The controller's own words, and those of the drivers of EBS, GCE, Azure, OpenStack and others.
 _ATTACHED_ELSEWHERE = re.compile(
     r"Multi-Attach error|already (?:exclusively )?attached|VolumeInUse|RESOURCE_IN_USE|already being used by",
@@ -64,23 +66,27 @@ def storage_class_unknown(seen: Observation) -> Diagnosis | None:
     """The claim's storage class does not exist."""
     if seen.claim is None or phase_of(seen.claim) != "Pending":
         return None
-    for event in seen.claim_events("ProvisioningFailed"):
-        if found := _UNKNOWN_CLASS.search(message_of(event)):
-            return Diagnosis.failed(
-                Stage.STORAGE,
-                Reason.STORAGE_CLASS,
-                f"{capitalized(_volume(seen))} could not be created: the cluster does not have its kind of storage "
-                f'(storage class "{found["name"]}"). {CONTACT}',
-                detail=message_of(event),
-            )
-    return None
+    events = _standing(seen, "ProvisioningFailed", matching=_UNKNOWN_CLASS)
+    if not events or (found := _UNKNOWN_CLASS.search(words := message_of(events[-1]))) is None:
+        return None
+    volume = capitalized(_volume(seen))
+    sentence = (
+        f"{volume} could not be created: the cluster does not have its kind of storage "
+        f'(storage class "{found["name"]}").'
+    )
+    failed = f"{sentence} {CONTACT}"
+    if last_seen(events[-1]) < seen.started and seen.lasting(None) < seen.grace.old_complaint:
+        return Diagnosis.waiting(
+            Stage.STORAGE, sentence, reason=Reason.STORAGE_CLASS, detail=words, expired=failed
+        )
+    return Diagnosis.failed(Stage.STORAGE, Reason.STORAGE_CLASS, failed, detail=words)
 
 
 def claim_without_volume(seen: Observation) -> Diagnosis | None:
     """The claim has no storage class, and needs a volume that an administrator adds."""
     if seen.claim is None or phase_of(seen.claim) != "Pending":
         return None
-    events = seen.claim_events("FailedBinding", matching=_NO_VOLUME)
+    events = _standing(seen, "FailedBinding", matching=_NO_VOLUME)
     if not events:
         return None
     lasting = seen.lasting(first_seen(events[0]))
@@ -104,7 +110,13 @@ def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
     """The provisioner failed, and retries."""
     if seen.claim is None or phase_of(seen.claim) != "Pending":
         return None
-    events = seen.claim_events("ProvisioningFailed")
+    # The cluster says again and again that it waits for the provisioner, also while that fails.
+    standing = _standing(seen, "ProvisioningFailed")
+    events = [
+        event
+        for event in seen.claim_events("ProvisioningFailed")
+        if event in standing or last_seen(event) >= seen.started
+    ]
     if not events:
         return None
     failed = f"The storage system could not create {_volume(seen)}"
@@ -114,6 +126,16 @@ def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
         detail=message_of(events[-1]),
         expired=f"{failed} within {{waited}}. {LATER}",
     )
+
+
+def _standing(seen: Observation, reason: str, *, matching: re.Pattern[str] | None = None) -> list[Raw]:
+    """Return the complaints about the claim that no later event has overtaken: events outlive a start."""
+    further = max(map(last_seen, seen.claim_events(*_PROVISIONING)), default=None)
+    return [
+        event
+        for event in seen.claim_events(reason, matching=matching)
+        if further is None or last_seen(event) >= further
+    ]
 
 
 def claim_missing(seen: Observation) -> Diagnosis | None:

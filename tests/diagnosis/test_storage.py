@@ -66,6 +66,53 @@ def test_a_claim_that_nothing_can_fill_is_given_60_seconds():
     assert told(None, claim(), NO_VOLUME, second=62) == (Stage.STORAGE, Reason.CLAIM_PENDING, True)
 
 
+def old(complaint):
+    """The complaint of an earlier start, ten minutes before this one."""
+    return complaint | {"firstTimestamp": at(-1200), "lastTimestamp": at(-600)}
+
+
+COMPLAINTS = pytest.mark.parametrize(
+    "complaint", [NO_CLASS, NO_VOLUME, FAILED], ids=["class", "volume", "failed"]
+)
+
+
+@COMPLAINTS
+@pytest.mark.parametrize("reason", ["Provisioning", "ExternalProvisioning"])
+def test_an_old_complaint_about_a_claim_that_is_being_made_is_ignored(complaint, reason):
+    working = event(reason, "Waiting for a volume to be created", uid=CLAIM_UID)
+    diagnosis = diagnose(seen(None, claim(), old(complaint), working, second=290))
+    assert (diagnosis.sentence, diagnosis.fatal) == ("Your home volume is being prepared.", False)
+
+
+@COMPLAINTS
+def test_an_old_complaint_about_a_claim_that_waits_for_its_pod_is_ignored(complaint):
+    waits = event("WaitForFirstConsumer", "waiting for first consumer to be created", uid=CLAIM_UID)
+    assert told(None, claim(), old(complaint), waits, second=290) == (Stage.REQUEST, None, False)
+
+
+def test_an_old_complaint_about_a_storage_class_is_given_20_seconds():
+    """An administrator may have made the class since; the cluster has not looked again."""
+    first = diagnose(seen(None, claim(), old(NO_CLASS), second=19.9))
+    assert (first.reason, first.fatal) == (Reason.STORAGE_CLASS, False)
+    assert 'storage class "quick"' in first.sentence
+    assert told(None, claim(), old(NO_CLASS), second=20) == (Stage.STORAGE, Reason.STORAGE_CLASS, True)
+    assert told(None, claim(), old(NO_CLASS) | {"lastTimestamp": at(3)}, second=4)[2]
+
+
+def test_an_old_complaint_that_comes_after_the_good_news_stands():
+    news = event("ExternalProvisioning", uid=CLAIM_UID) | {"lastTimestamp": at(-700)}
+    assert told(None, claim(), old(NO_CLASS), news, second=20)[1:] == (Reason.STORAGE_CLASS, True)
+
+
+def test_a_storage_system_that_fails_is_told_although_the_cluster_waits_for_it():
+    """The cluster repeats every 15 s that it waits, and the provisioner that it tries."""
+    failed = event("ProvisioningFailed", "rpc error: no space", uid=CLAIM_UID, second=5)
+    waits = event("ExternalProvisioning", "Waiting for a volume", uid=CLAIM_UID, lastTimestamp=at(60))
+    tries = event("Provisioning", "External provisioner is provisioning", uid=CLAIM_UID, second=50)
+    diagnosis = diagnose(seen(None, claim(), failed, waits, tries, second=61))
+    assert diagnosis.sentence == "The storage system could not create your home volume. It is trying again."
+
+
 def test_a_storage_system_that_fails_is_told_until_the_deadline():
     failed = event("ProvisioningFailed", "rpc error: disk quota exceeded", uid=CLAIM_UID)
     diagnosis = diagnose(
