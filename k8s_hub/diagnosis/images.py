@@ -5,9 +5,9 @@ does not work yet, a full or damaged store of the node) may pass, so they get a 
 """
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import assert_never
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.messages import AGAIN, CONTACT
@@ -59,6 +59,20 @@ _NO_PLATFORM = re.compile(
     r"no match for platform in manifest|no image found in (?:manifest list|image index)"
     r"|no matching manifest for|cannot be used on this platform|does not match the specified platform"
 )
+# containerd 2 and Docker: no version of them reads such images again.
+_OLD_FORMAT = re.compile(
+    r"no longer supported since containerd|schema 1\b[^\n]{0,80}\bdisabled by default", re.IGNORECASE
+)
+# CRI-O, whose policy may also fail because nobody hands out the signatures; the kubelet, and containerd's verifiers.
+_UNSIGNED = re.compile(
+    r"Source image rejected(?![^\n]*(?:dial tcp|timeout|timed out|deadline|\bEOF\b|connection re|HTTP status|x509:))"
+    r"|because the signature validation failed|image verifier (?:\S+ )?blocked pull of"
+)
+# CRI-O, of a name without a registry.
+_SHORT_NAME = re.compile(
+    r"short-name\b[^\n]*\bdid not resolve|short-name resolution enforced|short name mode is enforcing"
+)
+_UNTRUSTED = re.compile(r"\bx509: ")
 _PULL_FAILED = re.compile("Failed to pull image")
 # All that some kubelets say between two tries.
 _BACK_OFF = re.compile(r'Back-off pulling image "[^"]*"')
@@ -104,10 +118,16 @@ class _Answer(Enum):
 
     #: The registry answers so before it looks at the image.
     LIMITED = auto()
+    #: It is not what this machine takes, or its name names no image here: see `_FAULTS`.
     OTHER_PLATFORM = auto()
+    OLD_FORMAT = auto()
+    UNSIGNED = auto()
+    SHORT_NAME = auto()
     #: Many registries also answer so if the image does not exist, and some until a login works.
     DENIED = auto()
     MISSING = auto()
+    #: Nothing: the machine does not take the registry for what its name says.
+    UNTRUSTED = auto()
     #: Nothing.
     NONE = auto()
 
@@ -125,14 +145,16 @@ def image_pull_fails(seen: Observation) -> Diagnosis | None:
                 f"The registry of the {image} allows no more downloads for now. The machine is trying again.",
                 f"The registry of the {image} allowed no more downloads.",
             )
-        case _Answer.OTHER_PLATFORM:
-            sentence = f"The {image} was not made for the kind of processor that the machine has."
-            return _failed(seen, container, Reason.IMAGE_NOT_FOUND, sentence, _OTHER_IMAGE)
         case _Answer.DENIED:
             return _denied(seen, container, image)
-        case _Answer.MISSING:
-            sentence = f"The {image} does not exist."
-            return _failed(seen, container, Reason.IMAGE_NOT_FOUND, sentence, _NAME_AND_TAG)
+        case _Answer.UNTRUSTED:
+            return _tried_again(
+                seen,
+                container,
+                f"The machine does not trust the registry of the {image}. It is trying again.",
+                f"The machine does not trust the registry of the {image}.",
+                CONTACT,
+            )
         case _Answer.NONE:
             return _tried_again(
                 seen,
@@ -141,7 +163,59 @@ def image_pull_fails(seen: Observation) -> Diagnosis | None:
                 f"The machine could not download the {image}.",
             )
         case _:
-            assert_never(answer)
+            fault = _FAULTS[answer]
+            sentence, advice = (
+                text.format(image=image, full=_with_registry(_image(seen, container)))
+                for text in (fault.sentence, fault.advice)
+            )
+            return _failed(seen, container, fault.reason, sentence, advice)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fault:
+    """A fault of an image that no further try heals, as its user reads it."""
+
+    pattern: re.Pattern[str]
+    reason: Reason
+    sentence: str
+    advice: str = _OTHER_IMAGE
+
+
+# In this order, before a denial is looked for.
+_FAULTS = {
+    _Answer.OTHER_PLATFORM: _Fault(
+        pattern=_NO_PLATFORM,
+        reason=Reason.IMAGE_NOT_FOUND,
+        sentence="The {image} was not made for the kind of processor that the machine has.",
+    ),
+    _Answer.OLD_FORMAT: _Fault(
+        pattern=_OLD_FORMAT,
+        reason=Reason.IMAGE_NOT_FOUND,
+        sentence="The format of the {image} is too old for the machine.",
+    ),
+    _Answer.UNSIGNED: _Fault(
+        pattern=_UNSIGNED,
+        reason=Reason.POLICY,
+        sentence="A policy of the cluster refused the {image}: it is not signed as the policy requires.",
+    ),
+    _Answer.SHORT_NAME: _Fault(
+        pattern=_SHORT_NAME,
+        reason=Reason.IMAGE_NAME,
+        sentence="The name of the {image} does not say which registry has it.",
+        advice='Choose its full name, such as "{full}", or contact your administrator.',
+    ),
+    _Answer.MISSING: _Fault(
+        pattern=_UNKNOWN,
+        reason=Reason.IMAGE_NOT_FOUND,
+        sentence="The {image} does not exist.",
+        advice=_NAME_AND_TAG,
+    ),
+}
+
+
+def _with_registry(image: str) -> str:
+    """Return the name with Docker Hub's registry, which most names without one mean."""
+    return f"docker.io/{image}" if "/" in image else f"docker.io/library/{image}"
 
 
 def _denied(seen: Observation, container: Raw, image: str) -> Diagnosis:
@@ -182,11 +256,15 @@ def image_is_pulled(seen: Observation) -> Diagnosis | None:
     )
 
 
-def _tried_again(seen: Observation, container: Raw, meanwhile: str, failed: str) -> Diagnosis:
+def _tried_again(
+    seen: Observation,
+    container: Raw,
+    meanwhile: str,
+    failed: str,
+    advice: str = "Try again later, or contact your administrator.",
+) -> Diagnosis:
     """Wait for the kubelet's retries, and fail after the grace period."""
-    end = _failed(
-        seen, container, Reason.IMAGE_PULL, failed, "Try again later, or contact your administrator."
-    )
+    end = _failed(seen, container, Reason.IMAGE_PULL, failed, advice)
     since = _since(seen, _failures(seen, container))
     return _until(seen, container, end, since=since, grace=seen.grace.image_pull, meanwhile=meanwhile)
 
@@ -264,8 +342,16 @@ def _answer(words: str, image: str) -> _Answer:
     several = _SEVERAL.search(words)
     parts = _NEXT.split(several["answers"]) if several else []
     answers = {_single(each, image) for each in (parts if len(parts) > 1 else [words])}
-    order = (_Answer.LIMITED, _Answer.NONE, _Answer.DENIED, _Answer.MISSING, _Answer.OTHER_PLATFORM)
-    return next(each for each in order if each in answers)
+    return next(each for each in _DECISIVE if each in answers)
+
+
+_DECISIVE = (
+    _Answer.LIMITED,
+    _Answer.NONE,
+    _Answer.UNTRUSTED,
+    _Answer.DENIED,
+    *_FAULTS,
+)
 
 
 def _single(words: str, image: str) -> _Answer:
@@ -274,13 +360,14 @@ def _single(words: str, image: str) -> _Answer:
     nameless = _nameless(words, image)
     if _LIMITED.search(nameless):
         return _Answer.LIMITED
-    if _NO_PLATFORM.search(words):
-        return _Answer.OTHER_PLATFORM
+    for answer, fault in _FAULTS.items():
+        if answer is not _Answer.MISSING and fault.pattern.search(nameless):
+            return answer
     if _DENIED.search(nameless):
         return _Answer.DENIED
     if _is_unresolved(words, image) or _UNKNOWN.search(nameless):
         return _Answer.MISSING
-    return _Answer.NONE
+    return _Answer.UNTRUSTED if _UNTRUSTED.search(nameless) else _Answer.NONE
 
 
 def _is_unresolved(words: str, image: str) -> bool:

@@ -412,7 +412,63 @@ VOLUME_REPORTED = (
     ),
 )
 
+
+def pull_fails(
+    message: str, reason: str = "ErrImagePull", image: str = "example.org/lab:1"
+) -> dict[str, Any]:
+    """A pod whose image cannot be had."""
+    whole = placed(container(waiting={"reason": reason, "message": message}))
+    whole["spec"]["containers"][0]["image"] = image
+    return whole
+
+
 IMAGES_REPORTED = (
+    Reported(
+        file="image_name_short",
+        situation="The image's name has no registry, and the node (CRI-O) has none to complete it.",
+        stage=Stage.PULLING,
+        reason=Reason.IMAGE_NAME,
+        sentence='The name of the image "jupyter/scipy-notebook" does not say which registry has it. '
+        'Choose its full name, such as "docker.io/jupyter/scipy-notebook", or contact your administrator.',
+        pod=pull_fails(
+            'short-name "jupyter/scipy-notebook" did not resolve to an alias and no unqualified-search registries are defined',
+            "ImageInspectError",
+            "jupyter/scipy-notebook",
+        ),
+    ),
+    Reported(
+        file="image_not_signed",
+        situation="The node takes only signed images, and the image is not.",
+        stage=Stage.PULLING,
+        reason=Reason.POLICY,
+        sentence='A policy of the cluster refused the image "example.org/lab:1": it is not signed as the policy requires. '
+        "Choose another image, or contact your administrator.",
+        pod=pull_fails(
+            "image pull failed for example.org/lab because the signature validation failed: Source image rejected",
+            "SignatureValidationFailed",
+        ),
+    ),
+    Reported(
+        file="image_format_old",
+        situation="The image has a format that the node no longer reads (schema 1).",
+        stage=Stage.PULLING,
+        reason=Reason.IMAGE_NOT_FOUND,
+        sentence='The format of the image "example.org/lab:1" is too old for the machine. '
+        "Choose another image, or contact your administrator.",
+        pod=pull_fails(
+            'media type "application/vnd.docker.distribution.manifest.v1+json" is no longer supported since containerd v2.1'
+        ),
+    ),
+    Reported(
+        file="image_registry_not_trusted",
+        situation="The node does not trust the registry's certificate.",
+        stage=Stage.PULLING,
+        reason=Reason.IMAGE_PULL,
+        sentence=f'The machine does not trust the registry of the image "example.org/lab:1". {TELL}',
+        fatal_after=120,
+        meanwhile='The machine does not trust the registry of the image "example.org/lab:1". It is trying again.',
+        pod=pull_fails("tls: failed to verify certificate: x509: certificate signed by unknown authority"),
+    ),
     Reported(
         file="image_store_damaged",
         situation="The node's own store of images is damaged, or full.",

@@ -112,7 +112,60 @@ DAMAGED = {
     "disk": "failed to extract layer sha256:00: write /var/lib/containerd/x: disk quota exceeded",
     "bucket": 'failed to create snapshot: missing parent "k8s.io/1/sha256:00" bucket: not found',
 }
+FOREVER = {
+    "short name": (
+        (
+            'Failed to inspect image "lab:1": rpc error: code = Unknown desc = short-name "lab:1" did not resolve to an '
+            'alias and no unqualified-search registries are defined in "/etc/containers/registries.conf"'
+        ),
+        Reason.IMAGE_NAME,
+    ),
+    "short name, cri-o 1.34": (
+        (
+            'Failed to inspect image "": rpc error: code = Unknown desc = short name mode is enforcing, but image name '
+            "a/lab:1 returns ambiguous list"
+        ),
+        Reason.IMAGE_NAME,
+    ),
+    "signature": (
+        "copying system image from manifest list: Source image rejected: A signature was required, but no signature exists",
+        Reason.POLICY,
+    ),
+    "signature, policy": (
+        "Source image rejected: Running image docker://a/b:1 is rejected by policy.",
+        Reason.POLICY,
+    ),
+    "signature, kubelet": (
+        (
+            "image pull failed for quay.io/crio/signed because the signature validation failed: Source image rejected: "
+            "Required email wrong@example.com not found (got ...)"
+        ),
+        Reason.POLICY,
+    ),
+    "signature, containerd": (
+        (
+            f"{REFUSAL}: image verifier bindir blocked pull of docker.io/a/b:1 with digest sha256:00 for reason: verifier "
+            "cosign rejected image (exit code 1)"
+        ),
+        Reason.POLICY,
+    ),
+    "schema 1": (
+        (
+            'failed to pull and unpack image "docker.io/bobrik/socat:latest": not implemented: media type "application/vnd.'
+            'docker.distribution.manifest.v1+prettyjws" is no longer supported since containerd v2.1, please rebuild'
+        ),
+        Reason.IMAGE_NOT_FOUND,
+    ),
+    "schema 1, docker": (
+        (
+            "[DEPRECATION NOTICE] Docker Image Format v1 and Docker Image manifest version 2, schema 1 support is disabled by "
+            "default and will be removed in an upcoming release."
+        ),
+        Reason.IMAGE_NOT_FOUND,
+    ),
+}
 PASSING = [
+    "Source image rejected: reading signatures: Get https://sigstore.example.org: dial tcp 1.2.3.4:443: i/o timeout",
     f"{REFUSAL}: failed to do request: Head https://docker.io/: dial tcp: lookup docker.io: no such host",
     f"{REFUSAL}: failed to do request: Head https://docker.io/: dial tcp 1.2.3.4:443: i/o timeout",
     f"{REFUSAL}: unexpected status from HEAD request to https://docker.io/: 503 Service Unavailable",
@@ -147,6 +200,42 @@ def test_a_registry_that_denies_an_image_is_asked_once_more(message, reason):
     diagnosis = diagnose(seen(failing(message, reason), second=21))
     assert (diagnosis.reason, diagnosis.fatal) == (Reason.IMAGE_DENIED, True)
     assert at_deadline(first, timedelta(minutes=1)).sentence == diagnosis.sentence
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImageInspectError", "SignatureValidationFailed"])
+@pytest.mark.parametrize("message,expected", FOREVER.values(), ids=FOREVER)
+def test_an_image_that_the_machine_never_takes_ends_the_start_at_once(message, expected, reason):
+    told = diagnose(seen(failing(message, reason), second=1))
+    assert (told.reason, told.fatal) == (expected, True)
+    assert "Try again" not in told.sentence
+
+
+@pytest.mark.parametrize(
+    "image,full", [("lab:1", "docker.io/library/lab:1"), ("kicbase/echo:1", "docker.io/kicbase/echo:1")]
+)
+def test_a_name_without_a_registry_is_told_with_one(image, full):
+    short = failing(FOREVER["short name"][0].replace("lab:1", image), "ImageInspectError")
+    short["spec"]["containers"][0]["image"] = image
+    assert diagnose(seen(short)).sentence == (
+        f'The name of the image "{image}" does not say which registry has it. '
+        f'Choose its full name, such as "{full}", or contact your administrator.'
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        '{"message":"Get https://10.78.0.228:5000/v1/_ping: x509: certificate signed by unknown authority"}',
+        f"{REFUSAL}: failed to do request: tls: failed to verify certificate: x509: certificate has expired",
+    ],
+)
+def test_a_registry_that_the_machine_does_not_trust_is_the_administrators_matter(words):
+    first = diagnose(seen(failing(words)))
+    assert (first.reason, first.fatal) == (Reason.IMAGE_PULL, False)
+    assert first.sentence.startswith("The machine does not trust the registry of the image")
+    told = diagnose(seen(failing(words), second=121))
+    assert told.fatal
+    assert told.sentence.endswith(f'the image "{IMAGE}". Contact your administrator.')
 
 
 def pulls(*words, second=2, container="notebook"):
