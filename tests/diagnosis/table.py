@@ -154,6 +154,7 @@ def _of_bob(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 TELL = "Contact your administrator."
+AGAIN = "Try again; if it keeps happening, contact your administrator."
 WAITING = "Your server is waiting for a machine"
 QUOTA = "Not enough quota: your server needs"
 SMALLER = "Choose a smaller server, stop another one, or try again later."
@@ -351,12 +352,50 @@ MACHINE_REPORTED = (
     ),
     Reported(
         file="refused_other_kind",
-        situation="The pod was given to a node that its node selector excludes.",
+        situation="The pod was given to a node that its node selector excludes, such as a new one that got its labels late.",
+        stage=Stage.STARTING,
+        reason=Reason.EVICTED,
+        sentence=f"Your server came to a machine that is not of the kind it asks for. {AGAIN}",
+        pod=pod(
+            phase="Failed", status={"reason": "NodeAffinity", "message": "Predicate NodeAffinity failed"}
+        ),
+    ),
+    Reported(
+        file="refused_never",
+        situation="The pod asks for what its node does not allow or have, such as a sysctl or another system.",
         stage=Stage.STARTING,
         reason=Reason.EVICTED,
         sentence=f"Your server came to a machine that is not of the kind it asks for. {OTHER_KIND}",
+        pod=pod(phase="Failed", status={"reason": "SysctlForbidden", "message": "forbidden sysctl"}),
+    ),
+    Reported(
+        file="refused_half_core",
+        situation="The node gives whole cores only, and the pod asks for half a core.",
+        stage=Stage.STARTING,
+        reason=Reason.EVICTED,
+        sentence="Your server asks for 1 CPU, but its machine gives CPUs in multiples of 2. "
+        "Choose another number of CPUs, or contact your administrator.",
         pod=pod(
-            phase="Failed", status={"reason": "NodeAffinity", "message": "Predicate NodeAffinity failed"}
+            phase="Failed",
+            status={
+                "reason": "SMTAlignmentError",
+                "message": "SMT Alignment Error: requested 1 cpus not multiple cpus per core = 2",
+            },
+        ),
+    ),
+    Reported(
+        file="refused_topology",
+        situation="The node has no CPUs and devices on one NUMA node free.",
+        stage=Stage.STARTING,
+        reason=Reason.EVICTED,
+        sentence="The machine that was found for your server could not give it CPUs and devices close together. "
+        f"{AGAIN}",
+        pod=pod(
+            phase="Failed",
+            status={
+                "reason": "TopologyAffinityError",
+                "message": "Resources cannot be allocated with Topology locality",
+            },
         ),
     ),
     Reported(
@@ -490,6 +529,14 @@ IMAGES_REPORTED = (
 )
 
 CONTAINERS_REPORTED = (
+    Reported(
+        file="machine_out_of_memory",
+        situation="The notebook was killed for lack of memory, and has no limit: the node ran out.",
+        stage=Stage.STARTING,
+        reason=Reason.OUT_OF_MEMORY,
+        sentence=f"The machine of your server ran out of memory, so the cluster stopped your server. {AGAIN}",
+        pod=placed(container(terminated={"exitCode": 137, "reason": "OOMKilled"})),
+    ),
     Reported(
         file="program_not_allowed",
         situation="The image's program may not be run by the server's user.",
