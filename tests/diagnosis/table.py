@@ -399,6 +399,21 @@ MACHINE_REPORTED = (
         ),
     ),
     Reported(
+        file="device_not_prepared",
+        situation="The node cannot prepare a device of a resource claim (DRA).",
+        stage=Stage.STARTING,
+        reason=Reason.SANDBOX,
+        sentence="The machine could not prepare a device for your server. It is trying again.",
+        fatal_after=None,
+        pod=creating(),
+        events=(
+            event(
+                "FailedPrepareDynamicResources",
+                "Failed to prepare dynamic resources: DRA driver gpu.nvidia.com is not registered",
+            ),
+        ),
+    ),
+    Reported(
         file="sandbox_runtime",
         situation="The node has no handler of the pod's runtime class.",
         stage=Stage.STARTING,
@@ -536,6 +551,24 @@ CONTAINERS_REPORTED = (
         reason=Reason.OUT_OF_MEMORY,
         sentence=f"The machine of your server ran out of memory, so the cluster stopped your server. {AGAIN}",
         pod=placed(container(terminated={"exitCode": 137, "reason": "OOMKilled"})),
+    ),
+    Reported(
+        file="driver_too_old",
+        situation="The image needs a newer GPU driver than the node has.",
+        stage=Stage.STARTING,
+        reason=Reason.COMMAND,
+        sentence='The image "example.org/lab:1" needs a newer GPU driver (cuda>=12.8) than the machine has. '
+        "Choose another image, or contact your administrator.",
+        pod=placed(
+            container(
+                terminated={
+                    "exitCode": 128,
+                    "reason": "StartError",
+                    "message": "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update "
+                    "your driver to a newer version, or use an earlier cuda container: unknown",
+                }
+            )
+        ),
     ),
     Reported(
         file="program_not_allowed",
