@@ -19,6 +19,7 @@ from k8s_hub.objects.keys import Key
 from tests.claims.objects import identity, listed, request
 from tests.diagnosis.recorded import begin, observation, recording
 from tests.diagnosis.samples import (
+    CLAIM_UID,
     CRASH_LOOP,
     at,
     claim,
@@ -430,7 +431,89 @@ MACHINE_REPORTED = (
     ),
 )
 
+
+def mount_trouble(file: str, situation: str, sentence: str, reason: str, message: str) -> Reported:
+    """A volume that does not come to the node, as an event tells."""
+    return Reported(
+        file=file,
+        situation=situation,
+        stage=Stage.STORAGE,
+        reason=Reason.MOUNT,
+        sentence=sentence,
+        fatal_after=None,
+        pod=creating(),
+        claim=claim("Bound"),
+        events=(event(reason, message),),
+    )
+
+
 VOLUME_REPORTED = (
+    Reported(
+        file="claim_misfit",
+        situation="The claim names a volume that it does not fit.",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_PENDING,
+        sentence="Your home volume does not fit the disk that its settings name.",
+        fatal_after=None,
+        pod=unscheduled("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."),
+        claim=claim("Pending"),
+        events=(
+            event(
+                "VolumeMismatch",
+                'Cannot bind to requested volume "pv-7": storageClassName does not match',
+                uid=CLAIM_UID,
+            ),
+        ),
+    ),
+    Reported(
+        file="claim_class_unknown_before",
+        situation="An earlier start found that the claim's storage class does not exist; the cluster has not said more since.",
+        stage=Stage.STORAGE,
+        reason=Reason.STORAGE_CLASS,
+        sentence="Your home volume could not be created: the cluster does not have its kind of storage "
+        f'(storage class "fast"). {TELL}',
+        fatal_after=20,
+        meanwhile="Your home volume could not be created: the cluster does not have its kind of storage "
+        '(storage class "fast").',
+        pod=pod(phase="Pending"),
+        claim=claim("Pending"),
+        events=(
+            event(
+                "ProvisioningFailed",
+                'storageclass.storage.k8s.io "fast" not found',
+                second=-600,
+                uid=CLAIM_UID,
+            ),
+        ),
+    ),
+    mount_trouble(
+        "attach_limit",
+        "The node has as many disks as it can take.",
+        "The machine of your server cannot take one more disk. The cluster is trying again.",
+        "FailedAttachVolume",
+        "rpc error: code = ResourceExhausted desc = max number of volumes (8) already attached to instance",
+    ),
+    mount_trouble(
+        "mount_still_used",
+        "The disk is still in use on another node, which only the mount finds (Ceph).",
+        ELSEWHERE,
+        "FailedMount",
+        "rpc error: code = Internal desc = rbd image replicapool/csi-vol-1 is still being used",
+    ),
+    mount_trouble(
+        "mount_damaged",
+        "The disk's file system is damaged.",
+        "The machine cannot read the disk of your home volume. It is trying again.",
+        "FailedMount",
+        "'fsck' found errors on device /dev/sda but could not correct them",
+    ),
+    mount_trouble(
+        "mount_permissions",
+        "The kubelet gives many files to the pod's group (fsGroup).",
+        "The cluster sets the permissions of the files in your home volume, which takes long with many files.",
+        "VolumePermissionChangeInProgress",
+        "Setting volume ownership for 3e/volumes/kubernetes.io~csi/pvc-1/mount, processed 300000 files",
+    ),
     Reported(
         file="another_claim_pending",
         situation="The home is there; another claim that the pod mounts has no disk.",
@@ -741,7 +824,12 @@ VOLUME = (
     ),
     goes_on("attach_multi", Stage.STORAGE, ELSEWHERE, Reason.MOUNT),
     goes_on("attach_multi_node_lost", Stage.STORAGE, ELSEWHERE, Reason.MOUNT),
-    goes_on("attach_failed", Stage.STORAGE, NOT_REACHED, Reason.MOUNT),
+    goes_on(
+        "attach_failed",
+        Stage.STORAGE,
+        "The storage system does not find the disk of your home volume. It is trying again.",
+        Reason.CLAIM_LOST,
+    ),
     goes_on("mount_failed", Stage.STORAGE, NOT_REACHED, Reason.MOUNT),
     goes_on("mount_timed_out", Stage.STORAGE, NOT_REACHED, Reason.MOUNT),
 )
