@@ -307,6 +307,38 @@ NO_GPUS = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 
 MACHINE_REPORTED = (
     Reported(
+        file="no_local_disk",
+        situation="No node has the disk space for a volume of its own (TopoLVM, OpenEBS LVM).",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_PENDING,
+        sentence="No machine has enough free disk space for your home volume.",
+        fatal_after=None,
+        pod=unscheduled("0/1 nodes are available: 1 node(s) did not have enough free storage."),
+    ),
+    Reported(
+        file="no_device",
+        situation="No node has a free device for a resource claim (DRA).",
+        stage=Stage.SCHEDULING,
+        reason=Reason.UNSCHEDULABLE,
+        sentence=f"{WAITING} with a free device of the kind it asks for.",
+        fatal_after=None,
+        pod=unscheduled(
+            "0/2 nodes are available: 1 cannot allocate all claims, 1 node(s) didn't match Pod's node affinity/selector."
+        ),
+    ),
+    Reported(
+        file="device_claim_missing",
+        situation="The resource claim of the pod does not exist yet (DRA).",
+        stage=Stage.SCHEDULING,
+        reason=Reason.UNSCHEDULABLE,
+        sentence="The cluster is preparing a device for your server.",
+        fatal_after=None,
+        pod=unscheduled(
+            "0/2 nodes are available: waiting for dynamic resource controller to create the resourceclaim "
+            '"pod0-gpu".'
+        ),
+    ),
+    Reported(
         file="scale_up_backoff",
         situation="No machine has room; the autoscaler has tried and failed, and waits until it tries again.",
         stage=Stage.SCHEDULING,
