@@ -103,7 +103,7 @@ class GracePeriods:
     problem that the cluster often solves by itself gets more time.
     """
 
-    #: A missing Secret, ConfigMap or claim: the same hook may be creating it.
+    #: A missing Secret, ConfigMap or claim: the same hook may be creating it. The kubelet must have looked for it since.
     missing_object: timedelta = timedelta(seconds=10)
     #: A registry that denies the image: the kubelet's second try comes 10 to 16 s after the first, and succeeds if the
     #: login has come late. Most often the name is misspelt: whoever wrote it reads so within half a minute.

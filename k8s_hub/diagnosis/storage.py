@@ -301,8 +301,18 @@ def mounted_object_missing(seen: Observation) -> Diagnosis | None:
     for event in reversed(events := seen.unsolved("FailedMount")):
         if (what := _missing_in(message_of(event))) is not None:
             same = [each for each in events if _missing_in(message_of(each)) == what]
-            return missing_object(seen, what, message_of(event), seen.lasting(first_seen(same[0])))
+            return missing_object(seen, what, message_of(event), missing_for(seen, same))
     return None
+
+
+def missing_for(seen: Observation, complaints: Sequence[Raw]) -> timedelta:
+    """Return how long an object has been missing by the kubelet's last look. It waits 8 s and more between two looks.
+
+    An event may be late or not repeated. After three grace periods, the kubelet has looked again in any case.
+    """
+    first = first_seen(complaints[0])
+    looked, lasting = seen.lasting(first) - seen.lasting(last_seen(complaints[-1])), seen.lasting(first)
+    return looked if lasting < 3 * seen.grace.missing_object else lasting
 
 
 def _missing_in(words: str) -> str | None:

@@ -576,6 +576,7 @@ VOLUME_REPORTED = (
             event(
                 "FailedMount",
                 'MountVolume.SetUp failed for volume "files" : references non-existent config key: motd.txt',
+                lastTimestamp=at(16),
             ),
         ),
     ),
