@@ -181,7 +181,7 @@ class _Fault:
     advice: str = _OTHER_IMAGE
 
 
-# In this order, before a denial is looked for.
+# In this order, and all but the last before a denial is looked for.
 _FAULTS = {
     _Answer.OTHER_PLATFORM: _Fault(
         pattern=_NO_PLATFORM,
