@@ -8,7 +8,6 @@ from k8s_hub.diagnosis.messages import AGAIN, CONTACT, capitalized
 from k8s_hub.diagnosis.observation import (
     Observation,
     Role,
-    first_seen,
     is_of_container,
     last_seen,
     message_of,
@@ -25,7 +24,7 @@ from k8s_hub.diagnosis.pod_life import (
     state_of,
 )
 from k8s_hub.diagnosis.runtime import sandbox_fails
-from k8s_hub.diagnosis.storage import missing_object
+from k8s_hub.diagnosis.storage import missing_for, missing_object
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
 
@@ -76,7 +75,7 @@ def object_missing(seen: Observation) -> Diagnosis | None:
     if (found := _MISSING.search(message)) is None:
         return None
     since = [event for event in seen.pod_events("Failed") if message in message_of(event)]
-    lasting = seen.lasting(first_seen(since[0]) if since else seen.since("PodScheduled"))
+    lasting = missing_for(seen, since) if since else seen.lasting(seen.since("PodScheduled"))
     return missing_object(seen, found["object"] or found["key"], message, lasting)
 
 

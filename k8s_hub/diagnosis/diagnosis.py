@@ -103,8 +103,11 @@ class GracePeriods:
     problem that the cluster often solves by itself gets more time.
     """
 
-    #: A missing Secret, ConfigMap or claim: the same hook may be creating it.
+    #: A missing Secret, ConfigMap or claim: the same hook may be creating it. The kubelet must have looked for it since.
     missing_object: timedelta = timedelta(seconds=10)
+    #: A registry that denies the image: the kubelet's second try comes 10 to 16 s after the first, and succeeds if the
+    #: login has come late. Most often the name is misspelt: whoever wrote it reads so within half a minute.
+    image_denied: timedelta = timedelta(seconds=20)
     #: A registry that does not answer, or answers 429 or 5xx: the kubelet retries after 10, 20, 40, ... s.
     image_pull: timedelta = timedelta(seconds=120)
     #: The autoscaler said that no node can be added. Another server may still end and make room, and the
@@ -112,6 +115,8 @@ class GracePeriods:
     no_scale_up: timedelta = timedelta(seconds=120)
     #: A claim without a volume and without a storage class: an administrator may be adding the volume.
     unbound_claim: timedelta = timedelta(seconds=60)
+    #: A complaint about a claim from before this start: the cluster looks at a claim every 15 s.
+    old_complaint: timedelta = timedelta(seconds=20)
     #: A server that shuts down: after this, the user reads why it takes long.
     shutdown: timedelta = timedelta(seconds=20)
 

@@ -33,8 +33,8 @@ from k8s_hub.objects.keys import key_of, spec_of, status_of
 from k8s_hub.objects.raw import Raw
 
 _OUT_OF_MEMORY = "OOMKilled"
-# runc's, of a limit in which not even its own first step has room.
-_NO_MEMORY_TO_BEGIN = "memory limit too low"
+# runc's and CRI-O's, of a limit in which not even their own first step has room.
+_NO_MEMORY_TO_BEGIN = re.compile(r"memory limit (?:\d+ )?too low")
 # Reasons of the kubelet and of the pod's DisruptionTarget condition: the cluster took the place away.
 _EVICTIONS = frozenset(
     {
@@ -80,10 +80,16 @@ _OWN_DISK_LIMITS = (
 _NO_ROOM = re.compile(
     r"enough resource: (?P<resource>\S+), requested: (?P<requested>\d+), used: \d+, capacity: (?P<capacity>\d+)"
 )
+_NOT_WHOLE_CORES = re.compile(r"requested (?P<cpus>\d+) cpus not multiple cpus per core = (?P<step>\d+)")
+# Reasons of refusals that another try may not meet: a new node may have got its labels after the pod, and another node
+# may have its free CPUs and devices close together.
+_PERHAPS_NOT_AGAIN = {
+    "NodeAffinity": "Your server came to a machine that is not of the kind it asks for",
+    "TopologyAffinityError": "The machine that was found for your server could not give it CPUs and devices close together",
+}
 # Reasons for which a kubelet refuses a pod each time: the pod asks for what this node never is or does.
 _NEVER_HERE = frozenset(
     {
-        "NodeAffinity",
         "NodeName",
         "AppArmor",
         "SysctlForbidden",
@@ -101,21 +107,37 @@ _TOLD_TO_END = (137, 143)
 
 def out_of_memory(seen: Observation) -> Diagnosis | None:
     """The server ran out of memory while starting. It would do so at every start."""
-    container = notebook_status(seen.pod or {})
-    if container is None or state_of(container, "running"):
-        return None
-    if last_exit(container).get("reason") != _OUT_OF_MEMORY and _NO_MEMORY_TO_BEGIN not in runtime_words(
-        container
-    ):
+    container = notebook_status(seen.pod or {}) or {}
+    if state_of(container, "running"):
         return None
     limit = _memory_limit(seen.pod or {})
+    words = _too_little_to_begin(seen, container)
+    if not words and last_exit(container).get("reason") != _OUT_OF_MEMORY:
+        return None
+    if words or limit:
+        sentence = (
+            f"Your server needed more memory than its limit{f' of {limit}' if limit else ''}, so the cluster stopped it. "
+            "Choose a larger server, or ask your administrator for more memory."
+        )
+    else:
+        sentence = (
+            f"The machine of your server ran out of memory, so the cluster stopped your server. {AGAIN}"
+        )
     return Diagnosis.failed(
         Stage.STARTING,
         Reason.OUT_OF_MEMORY,
-        f"Your server needed more memory than its limit{f' of {limit}' if limit else ''}, so the cluster stopped it. "
-        "Choose a larger server, or ask your administrator for more memory.",
-        detail=exit_detail(container),
+        sentence,
+        detail=exit_detail(container) if last_exit(container) else words,
     )
+
+
+def _too_little_to_begin(seen: Observation, container: Raw) -> str:
+    """Return the runtime's words about a memory limit in which nothing begins, of the container or the whole pod."""
+    if _NO_MEMORY_TO_BEGIN.search(words := runtime_words(container)):
+        return words
+    reasons = ("FailedCreatePodSandBox", "FailedCreatePodSandbox")
+    events = seen.unsolved(*reasons, matching=_NO_MEMORY_TO_BEGIN)
+    return message_of(events[-1]) if events else ""
 
 
 def pod_ended(seen: Observation) -> Diagnosis | None:
@@ -193,7 +215,9 @@ def end_for_user(pod: Raw, life: Ended) -> str:
     """Return why a running server ended, for its user: completes "Your last server ended at 3:12 PM: ..."."""
     if life.reason == _OUT_OF_MEMORY:
         limit = _memory_limit(pod)
-        return f"it needed more memory than its limit{f' of {limit}' if limit else ''}"
+        return (
+            f"it needed more memory than its limit of {limit}" if limit else "its machine ran out of memory"
+        )
     if used := _disk_limit(life):
         return f"it used more than its limit of {used}"
     if life.reason in _ENDS_FOR_USERS:
@@ -303,6 +327,13 @@ def _refusal_in_words(life: Ended) -> str:
             f"Your server needs {format_amount(resource, requested / unit)}, but its machine has only "
             f"{format_quantity(resource, capacity / unit)}. Choose a smaller server, or contact your administrator."
         )
+    if found := _NOT_WHOLE_CORES.search(life.message):
+        return (
+            f"Your server asks for {format_amount('cpu', Decimal(found['cpus']))}, but its machine gives CPUs "
+            f"in multiples of {found['step']}. Choose another number of CPUs, or contact your administrator."
+        )
+    if life.reason in _PERHAPS_NOT_AGAIN:
+        return f"{_PERHAPS_NOT_AGAIN[life.reason]}. {AGAIN}"
     if life.reason in _NEVER_HERE:
         return (
             "Your server came to a machine that is not of the kind it asks for. "
@@ -430,10 +461,11 @@ def _size(limit: str) -> str:
 
 
 def _memory_limit(pod: Raw) -> str:
-    name = notebook_name(pod)
-    for container in spec_of(pod).get("containers") or ():
-        limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
-        if container.get("name") == name and limit:
+    """Return the limit of the server's container, or else of the whole pod."""
+    spec, name = spec_of(pod), notebook_name(pod)
+    own: Raw = next((each for each in spec.get("containers") or () if each.get("name") == name), {})
+    for limited in (own, spec):
+        if limit := ((limited.get("resources") or {}).get("limits") or {}).get("memory"):
             return _size(limit)
     return ""
 

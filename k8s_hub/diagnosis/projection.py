@@ -21,7 +21,7 @@ _METADATA = (
     "deletionGracePeriodSeconds",
     "finalizers",
 )
-_SPEC = ("nodeName", "nodeSelector", "restartPolicy", "priorityClassName")
+_SPEC = ("nodeName", "nodeSelector", "restartPolicy", "priorityClassName", "resources")
 _CONTAINER = ("name", "image", "resources", "restartPolicy", "ports")
 _STATUS = ("phase", "reason", "message", "podIP", "podIPs", "startTime")
 _CLAIM_SPEC = ("accessModes", "resources", "storageClassName", "volumeName")

@@ -6,6 +6,7 @@ A refusal may quote text of the user. So rules match the status code first, and 
 the API server itself writes. Quoted text cannot select a rule.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,13 @@ _LIMIT_RANGE = re.compile(
 _POD_SECURITY = re.compile(r'violates PodSecurity "(?P<level>[^"]+)": (?P<violations>.+)')
 _WEBHOOK = re.compile(r'admission webhook "[^"]+" denied the request(?:: (?P<words>.+)| without explanation)')
 _SILENT_WEBHOOK = re.compile('Internal error occurred: failed calling webhook "')
+# A webhook that did not end in time, and the patch of one that does not fit the object.
+_FAILED_WEBHOOK = re.compile(
+    r'Internal error occurred: (?:admission plugin "\w+" failed to complete |(?:jsonpatch )?\w+ operation does not apply: )'
+)
+_IMAGE_POLICY = re.compile(r"image policy webhook backend denied one or more images: (?P<words>.+)")
+# GKE Autopilot's, around the words that matter.
+_WARDEN = re.compile(r"GKE Warden rejected the request\b.*?Violations details: (?P<details>\{.*\})")
 _POLICY = re.compile(r"\w+AdmissionPolicy '[^']+' with binding '[^']+' denied request: (?P<words>.+)")
 _MISSING_NAMESPACE = re.compile(r'namespaces "(?P<name>[^"]+)" not found')
 _MISSING_ACCOUNT = re.compile(
@@ -69,6 +77,18 @@ _VERDICTS = (
         re.compile(r'pod rejected: RuntimeClass "(?P<name>[^"]+)" not found'),
         Reason.INVALID,
         '{thing} needs the runtime class "{name}", which does not exist',
+    ),
+    (
+        re.compile(r"pod node label selector conflicts with its namespace node label selector"),
+        Reason.POLICY,
+        "{thing} asks for other machines than its place in the cluster (namespace) allows",
+    ),
+    (
+        re.compile(
+            r"cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on"
+        ),
+        Reason.FORBIDDEN,
+        "the hub lacks a permission in the cluster (set finalizers on the owner of {thing})",
     ),
     (_MISSING_ACCOUNT, Reason.INVALID, '{thing} needs the service account "{name}", which does not exist'),
     (_NOT_ALLOWED, Reason.FORBIDDEN, "the hub lacks a permission in the cluster ({verb} {resource})"),
@@ -162,8 +182,8 @@ def is_admission_not_ready(refusal: Refusal) -> bool:
 
 def is_webhook_broken(refusal: Refusal) -> bool:
     """True if a required webhook failed or did not answer."""
-    says_so = _WEBHOOK.match(refusal.message) or _SILENT_WEBHOOK.match(refusal.message)
-    return refusal.code >= 500 and says_so is not None
+    patterns = (_WEBHOOK, _SILENT_WEBHOOK, _FAILED_WEBHOOK)
+    return refusal.code >= 500 and any(pattern.match(refusal.message) for pattern in patterns)
 
 
 def is_account_missing_yet(refusal: Refusal) -> bool:
@@ -245,16 +265,29 @@ def pod_security_violated(refusal: Refusal) -> Diagnosis | None:
 
 def refused_by_admission(refusal: Refusal) -> Diagnosis | None:
     """An admission policy refused the object. Its message is meant for the user."""
-    found = _WEBHOOK.match(refusal.message) or _POLICY.match(refusal.verdict)
+    found = (
+        _WEBHOOK.match(refusal.message) or _POLICY.match(refusal.verdict) or _match(_IMAGE_POLICY, refusal)
+    )
     if found is None:
         return None
     return _quoted(
         refusal,
         Reason.POLICY,
         f"A policy of the cluster refused {refusal.thing}",
-        found["words"] or "it gave no explanation",
+        _violations(found["words"] or "it gave no explanation"),
         "Choose something else, or contact your administrator.",
     )
+
+
+def _violations(words: str) -> str:
+    """Return the violations only, where the words have much else around them."""
+    if (found := _WARDEN.match(words)) is None:
+        return words
+    try:
+        details = json.loads(found["details"])
+        return " ".join(str(each) for violations in details.values() for each in violations) or words
+    except (ValueError, TypeError):
+        return words
 
 
 def known_verdict(refusal: Refusal) -> Diagnosis | None:
@@ -311,12 +344,13 @@ def not_understood(refusal: Refusal) -> Diagnosis | None:
 
 
 def webhook_silent(refusal: Refusal) -> Diagnosis | None:
-    """A required webhook does not answer. The API server answers 500."""
-    if refusal.code < 500 or _SILENT_WEBHOOK.match(refusal.message) is None:
+    """A required webhook does not answer, or fails. The API server answers 500."""
+    if not is_webhook_broken(refusal):
         return None
+    failed = "failed" if _FAILED_WEBHOOK.match(refusal.message) else "did not respond"
     return refusal.failed(
         Reason.CLUSTER_UNAVAILABLE,
-        f"a service that must approve {refusal.thing} did not respond. {LATER}",
+        f"a service that must approve {refusal.thing} {failed}. {LATER}",
     )
 
 

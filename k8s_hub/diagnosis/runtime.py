@@ -43,13 +43,30 @@ _IMAGE_FAULTS = tuple(
         ),
     )
 )
+# What NVIDIA's hook says of an image for another machine: of its driver, and of the kind of its GPUs.
+_MACHINE_FAULTS = (
+    (
+        re.compile(
+            r"unsatisfied condition: (?P<need>(?:cuda|driver)\s*[<>=]+\s*\d+(?:\.\d+)*)", re.IGNORECASE
+        ),
+        "needs a newer GPU driver ({need}) than the machine has",
+    ),
+    (
+        re.compile(r"unsatisfied condition: (?P<need>[^,\n]{1,60}?)(?:,|: unknown|\n|$)", re.IGNORECASE),
+        "needs another kind of GPU ({need}) than the machine has",
+    ),
+)
 # containerd's words, in two versions, and CRI-O's.
 _NO_RUNTIME = (
     re.compile(r'no runtime for "(?P<name>[^"]+)" is configured'),
     re.compile(r'runtime ?handler "?(?P<name>[\w.-]+)"? (?:is )?not supported', re.IGNORECASE),
     re.compile(r"find runtime handler (?P<name>[\w.-]+)"),
 )
-_NETWORK = re.compile(r"\bnetwork|\bcni\b|plugin type=|\bIP address|\bIPAM\b", re.IGNORECASE)
+_NETWORK = re.compile(
+    r"\bnetwork(?! is unreachable)|\bcni\b|plugin type=|\bIP address|\bIPAM\b", re.IGNORECASE
+)
+# The node has an image of its own for sandboxes, and downloads it with its own network.
+_SANDBOX_IMAGE = re.compile(r"\bsandbox image|failed (?:pulling|to pull) image", re.IGNORECASE)
 # The pod's own names are quoted, and may be anything.
 _QUOTED = re.compile(r'"[^"]*"')
 
@@ -61,10 +78,10 @@ def program_does_not_run(seen: Observation) -> Diagnosis | None:
     """
     for container in seen.containers:
         words = runtime_words(container)
-        fault = _image_fault(words)
+        fault, advice = _image_fault(words)
         if not fault or seen.is_past(container):
             continue
-        sentence = _sentence(seen, container, fault)
+        sentence = _sentence(seen, container, fault, advice)
         if seen.role_of(container) is Role.BESIDE and state_of(
             notebook_status(seen.pod or {}) or {}, "running"
         ):
@@ -76,18 +93,23 @@ def program_does_not_run(seen: Observation) -> Diagnosis | None:
 
 
 def sandbox_fails(seen: Observation) -> Diagnosis | None:
-    """The node cannot create the pod's sandbox, usually because of the network, and retries."""
-    events = seen.unsolved("FailedCreatePodSandBox", "FailedCreatePodSandbox", "NetworkNotReady")
+    """The node cannot create the pod's sandbox, usually because of the network, or prepare a device, and retries."""
+    events = seen.unsolved(
+        "FailedCreatePodSandBox", "FailedCreatePodSandbox", "NetworkNotReady", "FailedPrepareDynamicResources"
+    )
     if not events:
         return None
     words = message_of(events[-1]).replace('\\"', '"')
-    if found := next(filter(None, (pattern.search(words) for pattern in _NO_RUNTIME)), None):
+    if events[-1].get("reason") == "FailedPrepareDynamicResources":
+        sentence = "The machine could not prepare a device for your server. It is trying again."
+        expired = f"The machine could not prepare a device for your server within {{waited}}. {AGAIN}"
+    elif found := next(filter(None, (pattern.search(words) for pattern in _NO_RUNTIME)), None):
         sentence = f'The machine lacks the container runtime "{found["name"]}" that your server asks for.'
         expired = (
             f'The machine did not have the container runtime "{found["name"]}" that your server asks for. '
             "Choose another kind of server, or contact your administrator."
         )
-    elif events[-1].get("reason") == "NetworkNotReady" or _NETWORK.search(_QUOTED.sub("", words)):
+    elif events[-1].get("reason") == "NetworkNotReady" or _is_of_network(_QUOTED.sub("", words)):
         sentence = "The machine could not set up the network of your server. It is trying again."
         expired = f"The machine could not set up the network of your server within {{waited}}. {AGAIN}"
     else:
@@ -102,21 +124,29 @@ def sandbox_fails(seen: Observation) -> Diagnosis | None:
     )
 
 
+def _is_of_network(words: str) -> bool:
+    return _NETWORK.search(words) is not None and _SANDBOX_IMAGE.search(words) is None
+
+
 _MADE_FOR_HUB = "Choose an image that is made for JupyterHub, or contact your administrator."
+_OTHER_IMAGE = "Choose another image, or contact your administrator."
 
 
-def _sentence(seen: Observation, container: Raw, fault: str) -> str:
+def _sentence(seen: Observation, container: Raw, fault: str, advice: str) -> str:
     """Return the text: the user chose the server's image, the administrator all others."""
     image = f'The image "{seen.image_of(container)}"'
     if seen.role_of(container) is Role.SERVER:
-        return f"{image} {fault}. {_MADE_FOR_HUB}"
+        return f"{image} {fault}. {advice}"
     return f"{image} of {seen.in_words(container)} {fault}. {CONTACT}"
 
 
-def _image_fault(words: str) -> str:
-    """Return what is wrong with the image; empty if the message is about something else."""
-    found = ((pattern.search(words), message) for pattern, message in _IMAGE_FAULTS)
-    return next((message.format(**match.groupdict()) for match, message in found if match), "")
+def _image_fault(words: str) -> tuple[str, str]:
+    """Return what is wrong with the image, and advice for who chose it; empty if the message is about something else."""
+    for faults, advice in ((_IMAGE_FAULTS, _MADE_FOR_HUB), (_MACHINE_FAULTS, _OTHER_IMAGE)):
+        for pattern, message in faults:
+            if found := pattern.search(words):
+                return message.format(**found.groupdict()), advice
+    return "", ""
 
 
 def runtime_words(container: Raw) -> str:

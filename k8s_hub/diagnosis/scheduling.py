@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from k8s_hub.diagnosis import obstacles
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.messages import CONTACT, LATER, capitalized, format_amount, listed
+from k8s_hub.diagnosis.messages import AGAIN, CONTACT, LATER, capitalized, format_amount, listed
 from k8s_hub.diagnosis.observation import Observation, component_of, first_seen, last_seen, message_of
 from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
 from k8s_hub.objects import quantities
@@ -28,6 +28,8 @@ _NOT_NOW = re.compile(
     r"\bin backoff\b|not ready for scale-?up|has the required offering|had enough resources,? had a required offering",
     re.IGNORECASE,
 )
+# Karpenter found room on a node that exists already: the scheduler may see it otherwise.
+_ON_EXISTING_NODE = re.compile(r"\bnode/")
 _INSUFFICIENT = re.compile(r"Insufficient (?P<resource>[\w./-]*\w)")
 _OTHER_KIND = re.compile("node affinity/selector|requested node name|scheduler-enforced node affinity")
 _OTHER_ZONE = re.compile(
@@ -54,9 +56,19 @@ class UnschedulableCause:
 #: one, so that one decides what is waited for. Missing resources go before all of these.
 UNSCHEDULABLE_CAUSES = (
     UnschedulableCause(
-        pattern=re.compile("unbound immediate PersistentVolumeClaims|available persistent volumes to bind"),
+        pattern=re.compile(
+            "unbound immediate PersistentVolumeClaims|available persistent volumes to bind"
+            "|binding volumes: (?:timed out|context deadline exceeded|provisioning failed)"
+        ),
         sentence="{Volume} has no disk yet.",
         expired=f"{{Volume}} did not get a disk within {{waited}}. {CONTACT}",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_PENDING,
+    ),
+    UnschedulableCause(
+        pattern=re.compile("did(?: not|n't) have enough free storage"),
+        sentence="No machine has enough free disk space for {volume}.",
+        expired=f"No machine had enough free disk space for {{volume}} within {{waited}}. {LATER}",
         stage=Stage.STORAGE,
         reason=Reason.CLAIM_PENDING,
     ),
@@ -85,6 +97,16 @@ UNSCHEDULABLE_CAUSES = (
         pattern=re.compile("scheduling gates"),
         sentence="Your server is in a queue.",
         expired="Your server was still in a queue after {waited}. Try again later.",
+    ),
+    UnschedulableCause(
+        pattern=re.compile("waiting for dynamic resource controller to create the resourceclaim"),
+        sentence="The cluster is preparing a device for your server.",
+        expired=f"The cluster did not prepare a device for your server within {{waited}}. {AGAIN}",
+    ),
+    UnschedulableCause(
+        pattern=re.compile("cannot allocate all claims|resourceclaim not available on the node"),
+        sentence="Your server is waiting for a machine with a free device of the kind it asks for.",
+        wanted="machine with a free device of the kind that your server asks for",
     ),
     UnschedulableCause(
         pattern=re.compile("Too many pods"),
@@ -316,6 +338,8 @@ def _scalers(seen: Observation) -> list[_Scaler]:
     """Return the current decision of each autoscaler: the refusal of one does not revoke the acceptance of another."""
     heard: dict[str, list[Raw]] = {}
     for event in seen.pod_events(*_SCALING_UP, *_NOT_SCALING_UP, "FailedScheduling"):
+        if _adds_nothing(event):
+            continue
         if event.get("reason") != "FailedScheduling" or _is_karpenters(event):
             heard.setdefault(component_of(event), []).append(event)
     return [_said_last(events) for events in heard.values()]
@@ -337,6 +361,10 @@ def _mind(event: Raw) -> _Mind:
     if event.get("reason") in _SCALING_UP:
         return _Mind.YES
     return _Mind.NOT_NOW if _NOT_NOW.search(message_of(event)) else _Mind.NO
+
+
+def _adds_nothing(event: Raw) -> bool:
+    return event.get("reason") in _SCALING_UP and bool(_ON_EXISTING_NODE.search(message_of(event)))
 
 
 def _is_karpenters(event: Raw) -> bool:

@@ -1,11 +1,12 @@
 """Rules about volumes: claims, provisioning, attaching and mounting."""
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.messages import AGAIN, CONTACT, LATER, capitalized
-from k8s_hub.diagnosis.observation import Observation, first_seen, message_of
+from k8s_hub.diagnosis.observation import Observation, first_seen, last_seen, message_of
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, is_dying, key_of, metadata_of, phase_of, spec_of
 from k8s_hub.objects.raw import Raw
@@ -13,12 +14,36 @@ from k8s_hub.objects.raw import Raw
 _UNKNOWN_CLASS = re.compile(r'storageclass\.storage\.k8s\.io "(?P<name>[^"]+)" not found')
 _MISSING_CLAIM = re.compile(r'persistentvolumeclaim "(?P<name>[^"]+)" not found')
 _NO_VOLUME = re.compile("no persistent volumes available for this claim and no storage class is set")
-# The controller's own words, and those of the drivers of EBS, GCE, Azure, OpenStack and others.
+# Somebody makes the volume, or will once there is a pod: the claim has a storage class that exists.
+_PROVISIONING = ("Provisioning", "ExternalProvisioning", "WaitForFirstConsumer", "WaitForPodScheduled")
+# The controller's own words, and those of the drivers of EBS, GCE, Azure, OpenStack, vSphere, Ceph, Longhorn and others.
 _ATTACHED_ELSEWHERE = re.compile(
-    r"Multi-Attach error|already (?:exclusively )?attached|VolumeInUse|RESOURCE_IN_USE|already being used by",
+    r"Multi-Attach error|already (?:exclusively )?attached|VolumeInUse|RESOURCE_?IN_?USE|already being used by"
+    r"|attached to (?:a |another |the )?(?:different|another|other|wrong)\b|is still being used"
+    r"|resource '[^']*' is in use|in 'in-use'",
     re.IGNORECASE,
 )
+# CSI's code for a node with as many volumes as it can take, and words of drivers that have none. Some use it for requests.
+_NO_SLOT = re.compile(
+    r"code = ResourceExhausted(?![^\n]*(?:\brate\b|throttl|too many requests|quota))|AttachmentLimitExceeded"
+    r"|max(?:imum)? number of (?:\w+ ){0,3}(?:volumes|disks|devices)\b|maximum_persistent_disks",
+    re.IGNORECASE,
+)
+# The clouds' words, and CSI's code for an unknown volume or node, where it is the volume; no path of a device.
+_NOT_NODE = r"(?:(?!\b(?:node|instance|server|droplet|vm)\b)[^\n])*"
+_GONE = re.compile(
+    r"InvalidVolume\.NotFound|VolumeNotFound|RBD image not found|\bDisk \S+ is not found"
+    r"|'[^']*/disks/[^']*' was not found"
+    rf"|code = NotFound desc = {_NOT_NODE}(?<![/.\w-])(?:volume|disk)\b(?![/.]| ?attachment){_NOT_NODE}not (?:found|exist)",
+    re.IGNORECASE,
+)
+_DAMAGED = re.compile(
+    r"'fsck' found errors|can't read superblock|input/output error|Structure needs cleaning", re.IGNORECASE
+)
 _VOLUME_NAME = re.compile(r'for volume "(?P<name>[^"]+)"')
+_MOUNT_FAILURES = ("FailedAttachVolume", "FailedMount", "FailedMapVolume")
+# What the kubelet says every two minutes, whatever the trouble is.
+_ONLY_LATE = "Unable to attach or mount volumes"
 _MISSING_SOURCE = re.compile(r'\b(?P<kind>secret|configmap)s? "(?P<name>[^"]+)" not found', re.IGNORECASE)
 _MISSING_KEY = re.compile(r"references non-existent (?P<kind>secret|config) key: (?P<key>[^\s,\]]+)")
 
@@ -64,23 +89,44 @@ def storage_class_unknown(seen: Observation) -> Diagnosis | None:
     """The claim's storage class does not exist."""
     if seen.claim is None or phase_of(seen.claim) != "Pending":
         return None
-    for event in seen.claim_events("ProvisioningFailed"):
-        if found := _UNKNOWN_CLASS.search(message_of(event)):
-            return Diagnosis.failed(
-                Stage.STORAGE,
-                Reason.STORAGE_CLASS,
-                f"{capitalized(_volume(seen))} could not be created: the cluster does not have its kind of storage "
-                f'(storage class "{found["name"]}"). {CONTACT}',
-                detail=message_of(event),
-            )
-    return None
+    events = _standing(seen, "ProvisioningFailed", matching=_UNKNOWN_CLASS)
+    if not events or (found := _UNKNOWN_CLASS.search(words := message_of(events[-1]))) is None:
+        return None
+    volume = capitalized(_volume(seen))
+    sentence = (
+        f"{volume} could not be created: the cluster does not have its kind of storage "
+        f'(storage class "{found["name"]}").'
+    )
+    failed = f"{sentence} {CONTACT}"
+    if last_seen(events[-1]) < seen.started and seen.lasting(None) < seen.grace.old_complaint:
+        return Diagnosis.waiting(
+            Stage.STORAGE, sentence, reason=Reason.STORAGE_CLASS, detail=words, expired=failed
+        )
+    return Diagnosis.failed(Stage.STORAGE, Reason.STORAGE_CLASS, failed, detail=words)
+
+
+def claim_misfit(seen: Observation) -> Diagnosis | None:
+    """The claim names a volume that it does not fit: another size, access mode or storage class."""
+    if seen.claim is None or phase_of(seen.claim) != "Pending":
+        return None
+    if not (events := seen.claim_events("VolumeMismatch")):
+        return None
+    name = _volume_name(seen.claim)
+    disk = "the disk that its settings name" + (f' ("{name}")' if name else "")
+    volume = capitalized(_volume(seen))
+    return _claim_pending(
+        seen,
+        f"{volume} does not fit {disk}.",
+        detail=message_of(events[-1]),
+        expired=f"{volume} did not get {disk} within {{waited}}: it does not fit. {CONTACT}",
+    )
 
 
 def claim_without_volume(seen: Observation) -> Diagnosis | None:
     """The claim has no storage class, and needs a volume that an administrator adds."""
     if seen.claim is None or phase_of(seen.claim) != "Pending":
         return None
-    events = seen.claim_events("FailedBinding", matching=_NO_VOLUME)
+    events = _standing(seen, "FailedBinding", matching=_NO_VOLUME)
     if not events:
         return None
     lasting = seen.lasting(first_seen(events[0]))
@@ -104,7 +150,13 @@ def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
     """The provisioner failed, and retries."""
     if seen.claim is None or phase_of(seen.claim) != "Pending":
         return None
-    events = seen.claim_events("ProvisioningFailed")
+    # The cluster says again and again that it waits for the provisioner, also while that fails.
+    standing = _standing(seen, "ProvisioningFailed")
+    events = [
+        event
+        for event in seen.claim_events("ProvisioningFailed")
+        if event in standing or last_seen(event) >= seen.started
+    ]
     if not events:
         return None
     failed = f"The storage system could not create {_volume(seen)}"
@@ -114,6 +166,16 @@ def claim_provisioning_fails(seen: Observation) -> Diagnosis | None:
         detail=message_of(events[-1]),
         expired=f"{failed} within {{waited}}. {LATER}",
     )
+
+
+def _standing(seen: Observation, reason: str, *, matching: re.Pattern[str] | None = None) -> list[Raw]:
+    """Return the complaints about the claim that no later event has overtaken: events outlive a start."""
+    further = max(map(last_seen, seen.claim_events(*_PROVISIONING)), default=None)
+    return [
+        event
+        for event in seen.claim_events(reason, matching=matching)
+        if further is None or last_seen(event) >= further
+    ]
 
 
 def claim_missing(seen: Observation) -> Diagnosis | None:
@@ -151,29 +213,87 @@ def _is_awaited(seen: Observation) -> bool:
     return seen.pod is None or "unbound immediate PersistentVolumeClaims" in (seen.unschedulable or "")
 
 
-def disk_still_attached(seen: Observation) -> Diagnosis | None:
-    """The disk is still attached to the node of an earlier server. Most disks can be attached to one node only."""
-    events = seen.unsolved("FailedAttachVolume", matching=_ATTACHED_ELSEWHERE)
-    if not events:
-        return None
-    volume = _attached_volume(seen, message_of(events[-1]))
-    return Diagnosis.waiting(
-        Stage.STORAGE,
-        f"The disk of {volume} is still attached to another machine. Your server is waiting for it.",
-        reason=Reason.MOUNT,
-        detail=message_of(events[-1]),
-        expired=f"Another machine did not release the disk of {volume} within {{waited}}. {LATER}",
+def no_slot_for_disk(seen: Observation) -> Diagnosis | None:
+    """The node has as many disks as it can take. The scheduler did not know, or counts other disks."""
+    events = seen.unsolved("FailedAttachVolume", matching=_NO_SLOT)
+    return _not_connected(
+        events,
+        "The machine of your server cannot take one more disk. The cluster is trying again.",
+        "The machine of your server had no room for one more disk within {waited}. "
+        "Start it again; if it keeps happening, contact your administrator.",
     )
 
 
-def _attached_volume(seen: Observation, words: str) -> str:
-    """Return the volume of the message, if the claim names it."""
-    found = _VOLUME_NAME.search(words)
-    claims = [claim for claim in (seen.claim, *seen.other_claims) if claim]
-    for claim in claims:
-        if found and _volume_name(claim) == found["name"]:
+def disk_still_attached(seen: Observation) -> Diagnosis | None:
+    """The disk is still attached to the node of an earlier server. Most disks can be attached to one node only."""
+    events = seen.unsolved("FailedAttachVolume", "FailedMount", matching=_ATTACHED_ELSEWHERE)
+    volume = _attached_volume(seen, events)
+    return _not_connected(
+        events,
+        f"The disk of {volume} is still attached to another machine. Your server is waiting for it.",
+        f"Another machine did not release the disk of {volume} within {{waited}}. {LATER}",
+    )
+
+
+def disk_gone(seen: Observation) -> Diagnosis | None:
+    """The storage system does not know the disk. It may have been deleted there."""
+    events = seen.unsolved("FailedAttachVolume", "FailedMount", matching=_GONE)
+    volume = _attached_volume(seen, events)
+    return _not_connected(
+        events,
+        f"The storage system does not find the disk of {volume}. It is trying again.",
+        f"The storage system did not find the disk of {volume} within {{waited}}. {CONTACT}",
+        reason=Reason.CLAIM_LOST,
+    )
+
+
+def disk_damaged(seen: Observation) -> Diagnosis | None:
+    """The file system of the disk is damaged, or the disk itself."""
+    events = seen.unsolved("FailedMount", matching=_DAMAGED)
+    volume = _attached_volume(seen, events)
+    return _not_connected(
+        events,
+        f"The machine cannot read the disk of {volume}. It is trying again.",
+        f"The machine could not read the disk of {volume} within {{waited}}. {CONTACT}",
+    )
+
+
+def files_get_owner(seen: Observation) -> Diagnosis | None:
+    """The kubelet gives each file of the volume to the pod's group (fsGroup)."""
+    events = seen.unsolved("VolumePermissionChangeInProgress")
+    failures = [each for each in seen.unsolved(*_MOUNT_FAILURES) if not _says_only_late(each)]
+    if failures and events and last_seen(failures[-1]) > last_seen(events[-1]):
+        return None
+    volume = _attached_volume(seen, events)
+    return _not_connected(
+        events,
+        f"The cluster sets the permissions of the files in {volume}, which takes long with many files.",
+        f"The cluster did not finish setting the permissions of the files in {volume} within {{waited}}. {CONTACT}",
+    )
+
+
+def _not_connected(
+    events: Sequence[Raw], sentence: str, expired: str, *, reason: Reason = Reason.MOUNT
+) -> Diagnosis | None:
+    """Return the diagnosis of a volume that is not there yet, with the last event's words; None without an event."""
+    if not events:
+        return None
+    detail = message_of(events[-1])
+    return Diagnosis.waiting(Stage.STORAGE, sentence, reason=reason, detail=detail, expired=expired)
+
+
+def _attached_volume(seen: Observation, events: Sequence[Raw]) -> str:
+    """Return the volume of the last event, if a claim has it. Events about files name it in a path."""
+    words = message_of(events[-1]) if events else ""
+    named = {found["name"]} if (found := _VOLUME_NAME.search(words)) else set(words.split("/"))
+    for claim in (seen.claim, *seen.other_claims):
+        if claim and (name := _volume_name(claim)) and name in named:
             return volume_in_words(claim)
     return "a volume of your server" if seen.other_claim_names else "your home volume"
+
+
+def _says_only_late(event: Raw) -> bool:
+    return message_of(event).startswith(_ONLY_LATE)
 
 
 def mounted_object_missing(seen: Observation) -> Diagnosis | None:
@@ -181,8 +301,18 @@ def mounted_object_missing(seen: Observation) -> Diagnosis | None:
     for event in reversed(events := seen.unsolved("FailedMount")):
         if (what := _missing_in(message_of(event))) is not None:
             same = [each for each in events if _missing_in(message_of(each)) == what]
-            return missing_object(seen, what, message_of(event), seen.lasting(first_seen(same[0])))
+            return missing_object(seen, what, message_of(event), missing_for(seen, same))
     return None
+
+
+def missing_for(seen: Observation, complaints: Sequence[Raw]) -> timedelta:
+    """Return how long an object has been missing by the kubelet's last look. It waits 8 s and more between two looks.
+
+    An event may be late or not repeated. After three grace periods, the kubelet has looked again in any case.
+    """
+    first = first_seen(complaints[0])
+    looked, lasting = seen.lasting(first) - seen.lasting(last_seen(complaints[-1])), seen.lasting(first)
+    return looked if lasting < 3 * seen.grace.missing_object else lasting
 
 
 def _missing_in(words: str) -> str | None:
@@ -215,15 +345,11 @@ def _missing(
 
 def mount_fails(seen: Observation) -> Diagnosis | None:
     """The node cannot attach or mount a volume, and retries."""
-    events = seen.unsolved("FailedAttachVolume", "FailedMount", "FailedMapVolume")
-    if not events:
-        return None
-    return Diagnosis.waiting(
-        Stage.STORAGE,
+    events = seen.unsolved(*_MOUNT_FAILURES)
+    return _not_connected(
+        [each for each in events if not _says_only_late(each)] or events,
         "The machine could not connect a volume of your server. It is trying again.",
-        reason=Reason.MOUNT,
-        detail=message_of(events[-1]),
-        expired=f"The machine could not connect a volume of your server within {{waited}}. {AGAIN}",
+        f"The machine could not connect a volume of your server within {{waited}}. {AGAIN}",
     )
 
 
@@ -250,9 +376,18 @@ CLAIM_RULES = (
     claim_lost,
     claim_terminating,
     storage_class_unknown,
+    claim_misfit,
     claim_without_volume,
     claim_provisioning_fails,
     claim_missing,
     claim_pending,
 )
-MOUNT_RULES = (disk_still_attached, mounted_object_missing, mount_fails)
+MOUNT_RULES = (
+    no_slot_for_disk,
+    disk_still_attached,
+    mounted_object_missing,
+    disk_gone,
+    disk_damaged,
+    files_get_owner,
+    mount_fails,
+)

@@ -19,6 +19,7 @@ from k8s_hub.objects.keys import Key
 from tests.claims.objects import identity, listed, request
 from tests.diagnosis.recorded import begin, observation, recording
 from tests.diagnosis.samples import (
+    CLAIM_UID,
     CRASH_LOOP,
     at,
     claim,
@@ -159,6 +160,7 @@ def _of_bob(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 TELL = "Contact your administrator."
+AGAIN = "Try again; if it keeps happening, contact your administrator."
 WAITING = "Your server is waiting for a machine"
 QUOTA = "Not enough quota: your server needs"
 SMALLER = "Choose a smaller server, stop another one, or try again later."
@@ -250,6 +252,15 @@ def image_limited(file: str) -> Row:
     )
 
 
+def image_denied(file: str) -> Row:
+    """An image that the registry does not give out: it may be missing, or the login not work yet."""
+    return replace(
+        image(file, Reason.IMAGE_DENIED, NO_ACCESS),
+        fatal_after=20,
+        meanwhile=f"The image {IMAGE} may not exist, or this hub may not download it. The machine is trying again.",
+    )
+
+
 def ended(file: str, reason: Reason, sentence: str) -> Row:
     """A pod that will not come to run."""
     return Row(file=file, stage=Stage.STARTING, reason=reason, sentence=sentence)
@@ -301,6 +312,38 @@ NO_GPUS = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 
 MACHINE_REPORTED = (
     Reported(
+        file="no_local_disk",
+        situation="No node has the disk space for a volume of its own (TopoLVM, OpenEBS LVM).",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_PENDING,
+        sentence="No machine has enough free disk space for your home volume.",
+        fatal_after=None,
+        pod=unscheduled("0/1 nodes are available: 1 node(s) did not have enough free storage."),
+    ),
+    Reported(
+        file="no_device",
+        situation="No node has a free device for a resource claim (DRA).",
+        stage=Stage.SCHEDULING,
+        reason=Reason.UNSCHEDULABLE,
+        sentence=f"{WAITING} with a free device of the kind it asks for.",
+        fatal_after=None,
+        pod=unscheduled(
+            "0/2 nodes are available: 1 cannot allocate all claims, 1 node(s) didn't match Pod's node affinity/selector."
+        ),
+    ),
+    Reported(
+        file="device_claim_missing",
+        situation="The resource claim of the pod does not exist yet (DRA).",
+        stage=Stage.SCHEDULING,
+        reason=Reason.UNSCHEDULABLE,
+        sentence="The cluster is preparing a device for your server.",
+        fatal_after=None,
+        pod=unscheduled(
+            "0/2 nodes are available: waiting for dynamic resource controller to create the resourceclaim "
+            '"pod0-gpu".'
+        ),
+    ),
+    Reported(
         file="scale_up_backoff",
         situation="No machine has room; the autoscaler has tried and failed, and waits until it tries again.",
         stage=Stage.SCHEDULING,
@@ -347,12 +390,65 @@ MACHINE_REPORTED = (
     ),
     Reported(
         file="refused_other_kind",
-        situation="The pod was given to a node that its node selector excludes.",
+        situation="The pod was given to a node that its node selector excludes, such as a new one that got its labels late.",
+        stage=Stage.STARTING,
+        reason=Reason.EVICTED,
+        sentence=f"Your server came to a machine that is not of the kind it asks for. {AGAIN}",
+        pod=pod(
+            phase="Failed", status={"reason": "NodeAffinity", "message": "Predicate NodeAffinity failed"}
+        ),
+    ),
+    Reported(
+        file="refused_never",
+        situation="The pod asks for what its node does not allow or have, such as a sysctl or another system.",
         stage=Stage.STARTING,
         reason=Reason.EVICTED,
         sentence=f"Your server came to a machine that is not of the kind it asks for. {OTHER_KIND}",
+        pod=pod(phase="Failed", status={"reason": "SysctlForbidden", "message": "forbidden sysctl"}),
+    ),
+    Reported(
+        file="refused_half_core",
+        situation="The node gives whole cores only, and the pod asks for half a core.",
+        stage=Stage.STARTING,
+        reason=Reason.EVICTED,
+        sentence="Your server asks for 1 CPU, but its machine gives CPUs in multiples of 2. "
+        "Choose another number of CPUs, or contact your administrator.",
         pod=pod(
-            phase="Failed", status={"reason": "NodeAffinity", "message": "Predicate NodeAffinity failed"}
+            phase="Failed",
+            status={
+                "reason": "SMTAlignmentError",
+                "message": "SMT Alignment Error: requested 1 cpus not multiple cpus per core = 2",
+            },
+        ),
+    ),
+    Reported(
+        file="refused_topology",
+        situation="The node has no CPUs and devices on one NUMA node free.",
+        stage=Stage.STARTING,
+        reason=Reason.EVICTED,
+        sentence="The machine that was found for your server could not give it CPUs and devices close together. "
+        f"{AGAIN}",
+        pod=pod(
+            phase="Failed",
+            status={
+                "reason": "TopologyAffinityError",
+                "message": "Resources cannot be allocated with Topology locality",
+            },
+        ),
+    ),
+    Reported(
+        file="device_not_prepared",
+        situation="The node cannot prepare a device of a resource claim (DRA).",
+        stage=Stage.STARTING,
+        reason=Reason.SANDBOX,
+        sentence="The machine could not prepare a device for your server. It is trying again.",
+        fatal_after=None,
+        pod=creating(),
+        events=(
+            event(
+                "FailedPrepareDynamicResources",
+                "Failed to prepare dynamic resources: DRA driver gpu.nvidia.com is not registered",
+            ),
         ),
     ),
     Reported(
@@ -372,7 +468,89 @@ MACHINE_REPORTED = (
     ),
 )
 
+
+def mount_trouble(file: str, situation: str, sentence: str, reason: str, message: str) -> Reported:
+    """A volume that does not come to the node, as an event tells."""
+    return Reported(
+        file=file,
+        situation=situation,
+        stage=Stage.STORAGE,
+        reason=Reason.MOUNT,
+        sentence=sentence,
+        fatal_after=None,
+        pod=creating(),
+        claim=claim("Bound"),
+        events=(event(reason, message),),
+    )
+
+
 VOLUME_REPORTED = (
+    Reported(
+        file="claim_misfit",
+        situation="The claim names a volume that it does not fit.",
+        stage=Stage.STORAGE,
+        reason=Reason.CLAIM_PENDING,
+        sentence="Your home volume does not fit the disk that its settings name.",
+        fatal_after=None,
+        pod=unscheduled("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."),
+        claim=claim("Pending"),
+        events=(
+            event(
+                "VolumeMismatch",
+                'Cannot bind to requested volume "pv-7": storageClassName does not match',
+                uid=CLAIM_UID,
+            ),
+        ),
+    ),
+    Reported(
+        file="claim_class_unknown_before",
+        situation="An earlier start found that the claim's storage class does not exist; the cluster has not said more since.",
+        stage=Stage.STORAGE,
+        reason=Reason.STORAGE_CLASS,
+        sentence="Your home volume could not be created: the cluster does not have its kind of storage "
+        f'(storage class "fast"). {TELL}',
+        fatal_after=20,
+        meanwhile="Your home volume could not be created: the cluster does not have its kind of storage "
+        '(storage class "fast").',
+        pod=pod(phase="Pending"),
+        claim=claim("Pending"),
+        events=(
+            event(
+                "ProvisioningFailed",
+                'storageclass.storage.k8s.io "fast" not found',
+                second=-600,
+                uid=CLAIM_UID,
+            ),
+        ),
+    ),
+    mount_trouble(
+        "attach_limit",
+        "The node has as many disks as it can take.",
+        "The machine of your server cannot take one more disk. The cluster is trying again.",
+        "FailedAttachVolume",
+        "rpc error: code = ResourceExhausted desc = max number of volumes (8) already attached to instance",
+    ),
+    mount_trouble(
+        "mount_still_used",
+        "The disk is still in use on another node, which only the mount finds (Ceph).",
+        ELSEWHERE,
+        "FailedMount",
+        "rpc error: code = Internal desc = rbd image replicapool/csi-vol-1 is still being used",
+    ),
+    mount_trouble(
+        "mount_damaged",
+        "The disk's file system is damaged.",
+        "The machine cannot read the disk of your home volume. It is trying again.",
+        "FailedMount",
+        "'fsck' found errors on device /dev/sda but could not correct them",
+    ),
+    mount_trouble(
+        "mount_permissions",
+        "The kubelet gives many files to the pod's group (fsGroup).",
+        "The cluster sets the permissions of the files in your home volume, which takes long with many files.",
+        "VolumePermissionChangeInProgress",
+        "Setting volume ownership for 3e/volumes/kubernetes.io~csi/pvc-1/mount, processed 300000 files",
+    ),
     Reported(
         file="another_claim_pending",
         situation="The home is there; another claim that the pod mounts has no disk.",
@@ -403,12 +581,69 @@ VOLUME_REPORTED = (
             event(
                 "FailedMount",
                 'MountVolume.SetUp failed for volume "files" : references non-existent config key: motd.txt',
+                lastTimestamp=at(16),
             ),
         ),
     ),
 )
 
+
+def pull_fails(
+    message: str, reason: str = "ErrImagePull", image: str = "example.org/lab:1"
+) -> dict[str, Any]:
+    """A pod whose image cannot be had."""
+    whole = placed(container(waiting={"reason": reason, "message": message}))
+    whole["spec"]["containers"][0]["image"] = image
+    return whole
+
+
 IMAGES_REPORTED = (
+    Reported(
+        file="image_name_short",
+        situation="The image's name has no registry, and the node (CRI-O) has none to complete it.",
+        stage=Stage.PULLING,
+        reason=Reason.IMAGE_NAME,
+        sentence='The name of the image "jupyter/scipy-notebook" does not say which registry has it. '
+        'Choose its full name, such as "docker.io/jupyter/scipy-notebook", or contact your administrator.',
+        pod=pull_fails(
+            'short-name "jupyter/scipy-notebook" did not resolve to an alias and no unqualified-search registries are defined',
+            "ImageInspectError",
+            "jupyter/scipy-notebook",
+        ),
+    ),
+    Reported(
+        file="image_not_signed",
+        situation="The node takes only signed images, and the image is not.",
+        stage=Stage.PULLING,
+        reason=Reason.POLICY,
+        sentence='A policy of the cluster refused the image "example.org/lab:1": it is not signed as the policy requires. '
+        "Choose another image, or contact your administrator.",
+        pod=pull_fails(
+            "image pull failed for example.org/lab because the signature validation failed: Source image rejected",
+            "SignatureValidationFailed",
+        ),
+    ),
+    Reported(
+        file="image_format_old",
+        situation="The image has a format that the node no longer reads (schema 1).",
+        stage=Stage.PULLING,
+        reason=Reason.IMAGE_NOT_FOUND,
+        sentence='The format of the image "example.org/lab:1" is too old for the machine. '
+        "Choose another image, or contact your administrator.",
+        pod=pull_fails(
+            'media type "application/vnd.docker.distribution.manifest.v1+json" is no longer supported since containerd v2.1'
+        ),
+    ),
+    Reported(
+        file="image_registry_not_trusted",
+        situation="The node does not trust the registry's certificate.",
+        stage=Stage.PULLING,
+        reason=Reason.IMAGE_PULL,
+        sentence=f'The machine does not trust the registry of the image "example.org/lab:1". {TELL}',
+        fatal_after=120,
+        meanwhile='The machine does not trust the registry of the image "example.org/lab:1". It is trying again.',
+        pod=pull_fails("tls: failed to verify certificate: x509: certificate signed by unknown authority"),
+    ),
     Reported(
         file="image_store_damaged",
         situation="The node's own store of images is damaged, or full.",
@@ -430,6 +665,32 @@ IMAGES_REPORTED = (
 )
 
 CONTAINERS_REPORTED = (
+    Reported(
+        file="machine_out_of_memory",
+        situation="The notebook was killed for lack of memory, and has no limit: the node ran out.",
+        stage=Stage.STARTING,
+        reason=Reason.OUT_OF_MEMORY,
+        sentence=f"The machine of your server ran out of memory, so the cluster stopped your server. {AGAIN}",
+        pod=placed(container(terminated={"exitCode": 137, "reason": "OOMKilled"})),
+    ),
+    Reported(
+        file="driver_too_old",
+        situation="The image needs a newer GPU driver than the node has.",
+        stage=Stage.STARTING,
+        reason=Reason.COMMAND,
+        sentence='The image "example.org/lab:1" needs a newer GPU driver (cuda>=12.8) than the machine has. '
+        "Choose another image, or contact your administrator.",
+        pod=placed(
+            container(
+                terminated={
+                    "exitCode": 128,
+                    "reason": "StartError",
+                    "message": "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update "
+                    "your driver to a newer version, or use an earlier cuda container: unknown",
+                }
+            )
+        ),
+    ),
     Reported(
         file="program_not_allowed",
         situation="The image's program may not be run by the server's user.",
@@ -601,7 +862,12 @@ VOLUME = (
     ),
     goes_on("attach_multi", Stage.STORAGE, ELSEWHERE, Reason.MOUNT),
     goes_on("attach_multi_node_lost", Stage.STORAGE, ELSEWHERE, Reason.MOUNT),
-    goes_on("attach_failed", Stage.STORAGE, NOT_REACHED, Reason.MOUNT),
+    goes_on(
+        "attach_failed",
+        Stage.STORAGE,
+        "The storage system does not find the disk of your home volume. It is trying again.",
+        Reason.CLAIM_LOST,
+    ),
     goes_on("mount_failed", Stage.STORAGE, NOT_REACHED, Reason.MOUNT),
     goes_on("mount_timed_out", Stage.STORAGE, NOT_REACHED, Reason.MOUNT),
 )
@@ -629,9 +895,9 @@ IMAGES = (
         Reason.IMAGE_NOT_FOUND,
         f"The image {IMAGE} does not exist. Check its name and tag, or contact your administrator.",
     ),
-    image("image_denied_or_missing", Reason.IMAGE_DENIED, NO_ACCESS),
-    image("image_unauthorized", Reason.IMAGE_DENIED, NO_ACCESS),
-    image("image_forbidden", Reason.IMAGE_DENIED, NO_ACCESS),
+    image_denied("image_denied_or_missing"),
+    image_denied("image_unauthorized"),
+    image_denied("image_forbidden"),
     image_for_now("image_registry_away"),
     image_limited("image_too_many_requests"),
 )

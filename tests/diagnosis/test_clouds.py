@@ -86,14 +86,6 @@ TOO_LARGE = "Choose a smaller server, or contact your administrator."
     "reason,message,sentence",
     [
         (
-            "NodeAffinity",
-            "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
-            (
-                "Your server came to a machine that is not of the kind it asks for. "
-                "Choose another kind of server, or contact your administrator."
-            ),
-        ),
-        (
             "OutOfcpu",
             "Node didn't have enough resource: cpu, requested: 200000, used: 662, capacity: 3920",
             f"Your server needs 200 CPUs, but its machine has only 3.92. {TOO_LARGE}",
@@ -104,12 +96,23 @@ TOO_LARGE = "Choose a smaller server, or contact your administrator."
             f"Your server needs 186.3 GiB of memory, but its machine has only 30 GiB. {TOO_LARGE}",
         ),
     ],
-    ids=["aws, node selector", "aws, out of cpu", "aws, out of memory"],
+    ids=["aws, out of cpu", "aws, out of memory"],
 )
 def test_a_server_that_the_machine_can_never_hold(reason, message, sentence):
     refused = placed(phase="Failed", reason=reason, message=f"Pod was rejected: {message}")
     diagnosis = diagnose(seen(refused, None, kubelet(1, reason, message)))
     assert (diagnosis.sentence, diagnosis.fatal) == (sentence, True)
+
+
+def test_a_server_that_came_before_the_labels_of_its_new_machine():
+    words = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+    refused = placed(phase="Failed", reason="NodeAffinity", message=f"Pod was rejected: {words}")
+    diagnosis = diagnose(seen(refused, None, kubelet(1, "NodeAffinity", words)))
+    assert diagnosis.fatal
+    assert diagnosis.sentence == (
+        "Your server came to a machine that is not of the kind it asks for. "
+        "Try again; if it keeps happening, contact your administrator."
+    )
 
 
 NO_ROOM = "0/4 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, 3 node(s) didn't match Pod's node affinity/selector."
@@ -200,7 +203,8 @@ def test_an_image_that_the_registry_takes_for_no_name_at_all():
     fails = placed(container(waiting=backs_off))
     fails["status"]["conditions"].append(condition("Initialized", "True"))
     fails["spec"]["containers"][0]["image"] = "ghcr.io/foo:bat"
-    diagnosis = diagnose(seen(fails, None, *events))
+    assert diagnose(seen(fails, None, *events, second=22.9)).fatal is False
+    diagnosis = diagnose(seen(fails, None, *events, second=23))
     assert (diagnosis.reason, diagnosis.fatal) == (Reason.IMAGE_DENIED, True)
     assert diagnosis.sentence == (
         'The image "ghcr.io/foo:bat" does not exist, or this hub may not download it. '

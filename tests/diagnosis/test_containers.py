@@ -7,7 +7,7 @@ import pytest
 
 from k8s_hub.diagnosis.diagnosis import Reason, Stage, at_deadline
 from k8s_hub.diagnosis.rules import diagnose
-from tests.diagnosis.samples import CRASH_LOOP, ERROR, condition, container, creating, event, placed, seen
+from tests.diagnosis.samples import CRASH_LOOP, ERROR, at, condition, container, creating, event, placed, seen
 
 
 def told(pod, *events, second=5):
@@ -90,11 +90,19 @@ class TestConfiguration:
     )
     def test_a_missing_object_is_given_10_seconds_and_named(self, message, named):
         missing = placed(container(waiting={"reason": "CreateContainerConfigError", "message": message}))
-        failed = event("Failed", f"Error: {message}", second=7)
+        failed = event("Failed", f"Error: {message}", second=7, lastTimestamp=at(17))
         assert told(missing, failed, second=16.9) == (Stage.STARTING, Reason.CONFIG_MISSING, False)
         diagnosis = diagnose(seen(missing, None, failed, second=17))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.CONFIG_MISSING, True)
         assert named in diagnosis.sentence
+
+    @pytest.mark.parametrize("last", [7, 16])
+    def test_an_object_that_the_machine_has_not_looked_for_again_may_be_there_by_now(self, last):
+        message = 'secret "keys" not found'
+        missing = placed(container(waiting={"reason": "CreateContainerConfigError", "message": message}))
+        failed = event("Failed", f"Error: {message}", second=7, lastTimestamp=at(last))
+        assert told(missing, failed, second=36.9) == (Stage.STARTING, Reason.CONFIG_MISSING, False)
+        assert told(missing, failed, second=37) == (Stage.STARTING, Reason.CONFIG_MISSING, True)
 
     def test_of_the_containers_of_the_administrator_nobody_asks_for_another_image(self):
         waiting = {

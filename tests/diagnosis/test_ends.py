@@ -7,6 +7,7 @@ import pytest
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
 from k8s_hub.diagnosis.ends import end_for_user, ended_at
 from k8s_hub.diagnosis.pod_life import judge_pod
+from k8s_hub.diagnosis.projection import project_pod
 from k8s_hub.diagnosis.rules import diagnose
 from tests.diagnosis.samples import (
     CRASH_LOOP,
@@ -62,9 +63,24 @@ class TestOutOfMemory:
         assert "its limit of 1 GiB" in diagnosis.sentence
         assert "exit code 137" in diagnosis.detail
 
-    def test_without_a_limit_names_none(self):
-        """The machine itself was out of memory."""
-        assert "its limit, so" in diagnose(seen(placed(container(terminated=OUT_OF_MEMORY)))).sentence
+    @pytest.mark.parametrize(
+        "state",
+        [container(terminated=OUT_OF_MEMORY), container(waiting=CRASH_LOOP, restarts=1, last=OUT_OF_MEMORY)],
+    )
+    def test_without_a_limit_was_its_machines(self, state):
+        diagnosis = diagnose(seen(project_pod(placed(state))))
+        assert (diagnosis.reason, diagnosis.fatal) == (Reason.OUT_OF_MEMORY, True)
+        assert diagnosis.sentence == (
+            "The machine of your server ran out of memory, so the cluster stopped your server. "
+            "Try again; if it keeps happening, contact your administrator."
+        )
+
+    def test_may_be_of_the_limit_of_the_whole_pod(self):
+        whole = placed(container(terminated=OUT_OF_MEMORY))
+        whole["spec"]["resources"] = {"limits": {"memory": "3Gi"}}
+        assert "its limit of 3 GiB" in diagnose(seen(project_pod(whole))).sentence
+        whole["spec"]["containers"][0]["resources"] = {"limits": {"memory": "1Gi"}}
+        assert "its limit of 1 GiB" in diagnose(seen(project_pod(whole))).sentence
 
     def test_of_a_former_try_does_not_end_the_one_that_runs(self):
         running = container(running={"startedAt": "2026-07-01T12:00:09Z"}, restarts=1, last=OUT_OF_MEMORY)
@@ -218,10 +234,43 @@ class TestAKubeletThatRefusesThePod:
         assert diagnose(seen(refused("OutOfcpu", full))).sentence.endswith(AGAIN)
 
     @pytest.mark.parametrize(
-        "reason", ["NodeAffinity", "NodeName", "SysctlForbidden", "PodOSNotSupported", "AppArmor"]
+        "reason,message",
+        [
+            (
+                "NodeAffinity",
+                "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+            ),
+            ("NodeAffinity", "Pod was rejected: Predicate NodeAffinity failed"),
+            (
+                "TopologyAffinityError",
+                "Pod was rejected: Resources cannot be allocated with Topology locality",
+            ),
+        ],
     )
+    def test_for_what_another_try_may_not_meet_may_be_started_again(self, reason, message):
+        """A new machine gets some of its labels late."""
+        diagnosis = diagnose(seen(refused(reason, message)))
+        assert (diagnosis.reason, diagnosis.fatal) == (Reason.EVICTED, True)
+        assert diagnosis.sentence.endswith(". Try again; if it keeps happening, contact your administrator.")
+
+    @pytest.mark.parametrize("cpus,step,words", [(1, 2, "1 CPU"), (6, 4, "6 CPUs")])
+    def test_because_of_half_a_core_needs_another_number_of_cpus(self, cpus, step, words):
+        message = f"Pod was rejected: SMT Alignment Error: requested {cpus} cpus not multiple cpus per core = {step}"
+        assert diagnose(seen(refused("SMTAlignmentError", message))).sentence == (
+            f"Your server asks for {words}, but its machine gives CPUs in multiples of {step}. "
+            "Choose another number of CPUs, or contact your administrator."
+        )
+
+    def test_without_whole_cores_left_may_be_started_again(self):
+        message = (
+            "SMT Alignment Error: not enough free physical CPUs: available physical CPUs = 1, requested CPUs = 2, "
+            "CPUs per core = 2"
+        )
+        assert diagnose(seen(refused("SMTAlignmentError", message))).sentence.endswith(AGAIN)
+
+    @pytest.mark.parametrize("reason", ["NodeName", "SysctlForbidden", "PodOSNotSupported", "AppArmor"])
     def test_of_another_kind_of_machine_is_not_started_again(self, reason):
-        words = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+        words = "Predicate NodeName failed: node(s) didn't match the requested node name"
         diagnosis = diagnose(seen(refused(reason, words)))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.EVICTED, True)
         assert AGAIN not in diagnosis.sentence
@@ -367,7 +416,7 @@ class TestTheEndOfARunningServer:
                 limited(container(terminated=OUT_OF_MEMORY), limit="2Gi"),
                 "it needed more memory than its limit of 2 GiB",
             ),
-            (placed(container(terminated=OUT_OF_MEMORY)), "it needed more memory than its limit"),
+            (placed(container(terminated=OUT_OF_MEMORY)), "its machine ran out of memory"),
             (placed(container(terminated=POLITE)), "it shut down by itself"),
             (
                 refused("Evicted", "The node was low on resource: memory."),

@@ -112,7 +112,60 @@ DAMAGED = {
     "disk": "failed to extract layer sha256:00: write /var/lib/containerd/x: disk quota exceeded",
     "bucket": 'failed to create snapshot: missing parent "k8s.io/1/sha256:00" bucket: not found',
 }
+FOREVER = {
+    "short name": (
+        (
+            'Failed to inspect image "lab:1": rpc error: code = Unknown desc = short-name "lab:1" did not resolve to an '
+            'alias and no unqualified-search registries are defined in "/etc/containers/registries.conf"'
+        ),
+        Reason.IMAGE_NAME,
+    ),
+    "short name, cri-o 1.34": (
+        (
+            'Failed to inspect image "": rpc error: code = Unknown desc = short name mode is enforcing, but image name '
+            "a/lab:1 returns ambiguous list"
+        ),
+        Reason.IMAGE_NAME,
+    ),
+    "signature": (
+        "copying system image from manifest list: Source image rejected: A signature was required, but no signature exists",
+        Reason.POLICY,
+    ),
+    "signature, policy": (
+        "Source image rejected: Running image docker://a/b:1 is rejected by policy.",
+        Reason.POLICY,
+    ),
+    "signature, kubelet": (
+        (
+            "image pull failed for quay.io/crio/signed because the signature validation failed: Source image rejected: "
+            "Required email wrong@example.com not found (got ...)"
+        ),
+        Reason.POLICY,
+    ),
+    "signature, containerd": (
+        (
+            f"{REFUSAL}: image verifier bindir blocked pull of docker.io/a/b:1 with digest sha256:00 for reason: verifier "
+            "cosign rejected image (exit code 1)"
+        ),
+        Reason.POLICY,
+    ),
+    "schema 1": (
+        (
+            'failed to pull and unpack image "docker.io/bobrik/socat:latest": not implemented: media type "application/vnd.'
+            'docker.distribution.manifest.v1+prettyjws" is no longer supported since containerd v2.1, please rebuild'
+        ),
+        Reason.IMAGE_NOT_FOUND,
+    ),
+    "schema 1, docker": (
+        (
+            "[DEPRECATION NOTICE] Docker Image Format v1 and Docker Image manifest version 2, schema 1 support is disabled by "
+            "default and will be removed in an upcoming release."
+        ),
+        Reason.IMAGE_NOT_FOUND,
+    ),
+}
 PASSING = [
+    "Source image rejected: reading signatures: Get https://sigstore.example.org: dial tcp 1.2.3.4:443: i/o timeout",
     f"{REFUSAL}: failed to do request: Head https://docker.io/: dial tcp: lookup docker.io: no such host",
     f"{REFUSAL}: failed to do request: Head https://docker.io/: dial tcp 1.2.3.4:443: i/o timeout",
     f"{REFUSAL}: unexpected status from HEAD request to https://docker.io/: 503 Service Unavailable",
@@ -125,15 +178,148 @@ PASSING = [
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
-@pytest.mark.parametrize(
-    "message,expected",
-    [(text, Reason.IMAGE_NOT_FOUND) for text in [*NOT_FOUND, *NO_PLATFORM]]
-    + [(text, Reason.IMAGE_DENIED) for text in DENIED],
-)
-def test_a_registry_that_says_no_ends_the_start_at_once(message, expected, reason):
+@pytest.mark.parametrize("message", [*NOT_FOUND, *NO_PLATFORM])
+def test_a_registry_that_says_no_ends_the_start_at_once(message, reason):
     diagnosis = diagnose(seen(failing(message, reason), second=1))
-    assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (Stage.PULLING, expected, True)
+    assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (
+        Stage.PULLING,
+        Reason.IMAGE_NOT_FOUND,
+        True,
+    )
     assert f'"{IMAGE}"' in diagnosis.sentence
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
+@pytest.mark.parametrize("message", DENIED)
+def test_a_registry_that_denies_an_image_is_asked_once_more(message, reason):
+    first = diagnose(seen(failing(message, reason), second=20.9))
+    assert (first.stage, first.reason, first.fatal) == (Stage.PULLING, Reason.IMAGE_DENIED, False)
+    assert first.sentence == (
+        f'The image "{IMAGE}" may not exist, or this hub may not download it. The machine is trying again.'
+    )
+    diagnosis = diagnose(seen(failing(message, reason), second=21))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.IMAGE_DENIED, True)
+    assert at_deadline(first, timedelta(minutes=1)).sentence == diagnosis.sentence
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImageInspectError", "SignatureValidationFailed"])
+@pytest.mark.parametrize("message,expected", FOREVER.values(), ids=FOREVER)
+def test_an_image_that_the_machine_never_takes_ends_the_start_at_once(message, expected, reason):
+    told = diagnose(seen(failing(message, reason), second=1))
+    assert (told.reason, told.fatal) == (expected, True)
+    assert "Try again" not in told.sentence
+
+
+@pytest.mark.parametrize(
+    "image,full", [("lab:1", "docker.io/library/lab:1"), ("kicbase/echo:1", "docker.io/kicbase/echo:1")]
+)
+def test_a_name_without_a_registry_is_told_with_one(image, full):
+    short = failing(FOREVER["short name"][0].replace("lab:1", image), "ImageInspectError")
+    short["spec"]["containers"][0]["image"] = image
+    assert diagnose(seen(short)).sentence == (
+        f'The name of the image "{image}" does not say which registry has it. '
+        f'Choose its full name, such as "{full}", or contact your administrator.'
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        '{"message":"Get https://10.78.0.228:5000/v1/_ping: x509: certificate signed by unknown authority"}',
+        f"{REFUSAL}: failed to do request: tls: failed to verify certificate: x509: certificate has expired",
+    ],
+)
+def test_a_registry_that_the_machine_does_not_trust_is_the_administrators_matter(words):
+    first = diagnose(seen(failing(words)))
+    assert (first.reason, first.fatal) == (Reason.IMAGE_PULL, False)
+    assert first.sentence.startswith("The machine does not trust the registry of the image")
+    told = diagnose(seen(failing(words), second=121))
+    assert told.fatal
+    assert told.sentence.endswith(f'the image "{IMAGE}". Contact your administrator.')
+
+
+def pulls(*words, second=2, container="notebook"):
+    """The events of several tries, 15 s from one to the next; an empty text is a try that goes on."""
+    path = {"uid": "11111111-pod", "fieldPath": f"spec.containers{{{container}}}"}
+    events = []
+    for number, each in enumerate(words):
+        begin = second + 15 * number
+        events.append(event("Pulling", f'Pulling image "{IMAGE}"', second=begin, involvedObject=path))
+        if each:
+            failed = f'Failed to pull image "{IMAGE}": {each}'
+            events.append(event("Failed", failed, second=begin + 1, involvedObject=path))
+    return events
+
+
+def test_the_time_of_a_denial_counts_from_the_first_one():
+    events = pulls(PASSING[1], PASSING[1], DENIED[0])  # at 3, 18 and 33 s
+    assert diagnose(seen(failing(DENIED[0]), None, *events, second=52.9)).fatal is False
+    assert diagnose(seen(failing(DENIED[0]), None, *events, second=53)).fatal is True
+
+
+@pytest.mark.parametrize("message", [DENIED[0], PASSING[1], LIMITED["quay"]])
+def test_a_try_that_goes_on_is_waited_for(message):
+    """The image may be large. Until the try ends, the container's state tells of the one before."""
+    downloading = pulls(message, "")
+    assert diagnose(seen(failing(message), None, *downloading, second=200)).fatal is False
+    failed_again = pulls(message, message)
+    assert diagnose(seen(failing(message), None, *failed_again, second=200)).fatal is True
+    another = [*failed_again, *pulls("", second=60, container="mesh")]
+    assert diagnose(seen(failing(message), None, *another, second=200)).fatal is True
+
+
+SEVERAL = "rpc error: code = Unknown desc = Error response from daemon: Get https://x.azurecr.io/v2/: "
+UNAUTHORIZED = f"{SEVERAL}unauthorized: authentication required"
+
+
+@pytest.mark.parametrize(
+    "answers,reason",
+    [
+        ((f"{SEVERAL}received unexpected HTTP status: 500 Internal Server Error", UNAUTHORIZED), "pull"),
+        ((UNAUTHORIZED, f"{REFUSAL}: failed to do request: Head https://docker.io/: EOF"), "pull"),
+        ((NOT_FOUND[0], f"{SEVERAL}toomanyrequests: slow down"), "pull"),
+        ((UNAUTHORIZED, f"{REFUSAL}: docker.io/a/b:1: not found"), "denied"),
+        ((UNAUTHORIZED, UNAUTHORIZED), "denied"),
+        ((NOT_FOUND[0], f"{REFUSAL}: docker.io/a/b:1: not found"), "not_found"),
+    ],
+)
+@pytest.mark.parametrize("begin", ["", f'Back-off pulling image "{IMAGE}": ErrImagePull: '])
+def test_of_several_credentials_one_that_may_still_work_is_enough(answers, reason, begin):
+    told = diagnose(seen(failing(f"{begin}[{', '.join(answers)}]")))
+    assert (told.reason, told.fatal) == (f"image_{reason}", reason == "not_found")
+
+
+AWAY = "registry.redhat.io/o/x@sha256:ea9f: pinging container registry registry.redhat.io: i/o timeout"
+MIRROR = "[registry.example.com:5000/o/x@sha256:ea9f: reading manifest sha256:ea9f: manifest unknown]"
+
+
+@pytest.mark.parametrize(
+    "mirrors,primary,reason",
+    [
+        (MIRROR, AWAY, Reason.IMAGE_PULL),
+        (f"{MIRROR}\n[mirror.example.org/o/x: unauthorized: access denied]", AWAY, Reason.IMAGE_PULL),
+        (MIRROR, "quay.io/o/r@sha256:f015: reading manifest sha256:f015: unauthorized", Reason.IMAGE_DENIED),
+        ("[mirror.example.org/o/x: i/o timeout]", "quay.io/o/r:1: manifest unknown", Reason.IMAGE_NOT_FOUND),
+    ],
+)
+def test_what_mirrors_say_does_not_count(mirrors, primary, reason):
+    words = f"initializing source docker://quay.io/o/r: (Mirrors also failed: {mirrors}): {primary}"
+    told = diagnose(seen(failing(words)))
+    assert told.reason is reason
+    assert "Mirrors also failed" in told.detail
+
+
+DIGEST = "sha256:2204e6cc1bbcc3c5587aaada2c59819599847f1dbe5876dc21eba6764aa795ef"
+
+
+@pytest.mark.parametrize("what", ["artifact", "repository"])
+def test_a_proxy_that_is_still_fetching_an_image_has_it(what):
+    """Harbor translates the tag into a digest, and has not got that yet."""
+    words = f"Error response from daemon: unknown: {what} proxy/nginx@{DIGEST} not found"
+    assert diagnose(seen(failing(words))).reason is Reason.IMAGE_PULL
+    by_digest = failing(words)
+    by_digest["spec"]["containers"][0]["image"] = f"harbor.dev/proxy/nginx@{DIGEST}"
+    assert diagnose(seen(by_digest)).reason is Reason.IMAGE_NOT_FOUND
 
 
 @pytest.mark.parametrize("message", PASSING)

@@ -12,6 +12,7 @@ from k8s_hub.diagnosis.refusals import (
     diagnose_refusal,
     is_account_missing_yet,
     is_admission_not_ready,
+    is_webhook_broken,
     lacks_right,
 )
 
@@ -33,6 +34,10 @@ QUOTED = {
     "priority": "no PriorityClass with name x was found",
     "right": 'User "x" cannot create resource "pods"',
     "policy": "ValidatingAdmissionPolicy 'x' with binding 'x' denied request: you won",
+    "failed webhook": "Internal error occurred: jsonpatch add operation does not apply: x",
+    "image policy": "image policy webhook backend denied one or more images: you won",
+    "namespace's machines": "pod node label selector conflicts with its namespace node label selector",
+    "owner": "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: x",
     "denied": 'admission webhook "x" denied the request: you won',
     "not ready": "not yet ready to handle request",
     "preamble": 'pods "x" is forbidden: exceeded quota: x, requested: cpu=1, used: cpu=9, limited: cpu=10',
@@ -237,6 +242,11 @@ def test_a_policy_answers_with_a_code_of_its_own(code, message):
         ('pods is forbidden: User "hub" cannot create resource "pods" in API group ""', 403),
         ('namespaces "x" not found', 404),
         ('Internal error occurred: failed calling webhook "gate": no answer', 500),
+        ('pods "x" is forbidden: image policy webhook backend denied one or more images: no scan', 403),
+        (
+            'pods "x" is forbidden: pod node label selector conflicts with its namespace node label selector',
+            403,
+        ),
     ],
 )
 def test_words_of_another_code_decide_nothing(message, of_code):
@@ -303,6 +313,102 @@ def test_a_rule_that_cannot_read_the_numbers_is_passed_over():
     )
     assert diagnosis.reason is Reason.INVALID
     assert [(name, type(error)) for name, error in raised] == [("outside_limit_range", ValueError)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'jsonpatch add operation does not apply: doc is missing path: "/spec/volumes/0"',
+        'add operation does not apply: doc is missing path: "/spec/volumes/-/-": missing value',
+        'jsonpatch replace operation does not apply: doc is missing key: "/spec/x"',
+        'admission plugin "MutatingAdmissionWebhook" failed to complete mutation in 13s',
+        'admission plugin "ValidatingAdmissionWebhook" failed to complete validation in 13s',
+    ],
+)
+def test_a_webhook_that_fails_is_not_a_cluster_that_is_busy(words):
+    status = {"code": 500, "message": f"Internal error occurred: {words}"}
+    assert is_webhook_broken(Refusal.of(status, "Pod", "x"))
+    assert not is_webhook_broken(Refusal.of(status | {"code": 403}, "Pod", "x"))
+    diagnosis = refused(status["message"], 500)
+    assert diagnosis.reason is Reason.CLUSTER_UNAVAILABLE
+    assert diagnosis.sentence == (
+        "A service that must approve your server failed. "
+        "Try again in a few minutes; if it keeps happening, contact your administrator."
+    )
+
+
+@pytest.mark.parametrize(
+    "code,message", [(500, "etcdserver: request timed out"), (500, "Internal error occurred: x")]
+)
+def test_a_cluster_that_is_busy_has_no_webhook_that_fails(code, message):
+    assert not is_webhook_broken(Refusal.of({"code": code, "message": message}, "Pod", "x"))
+
+
+@pytest.mark.parametrize(
+    "words,reason,sentence",
+    [
+        (
+            "image policy webhook backend denied one or more images: Denied by Attestor. Image a denied",
+            Reason.POLICY,
+            (
+                "A policy of the cluster refused your server: Denied by Attestor. Image a denied. "
+                "Choose something else, or contact your administrator."
+            ),
+        ),
+        (
+            "pod node label selector conflicts with its namespace node label selector",
+            Reason.POLICY,
+            (
+                "Your server asks for other machines than its place in the cluster (namespace) allows. "
+                "Contact your administrator."
+            ),
+        ),
+        (
+            (
+                "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: , "
+                "<nil>"
+            ),
+            Reason.FORBIDDEN,
+            (
+                "The hub lacks a permission in the cluster (set finalizers on the owner of your server). "
+                "Contact your administrator."
+            ),
+        ),
+    ],
+)
+def test_what_the_clusters_own_admission_refuses_is_told(words, reason, sentence):
+    diagnosis = refused(f'pods "x" is forbidden: {words}')
+    assert (diagnosis.reason, diagnosis.sentence) == (reason, sentence)
+
+
+WARDEN = (
+    'admission webhook "warden-validating.common-webhooks.networking.gke.io" denied the request: GKE Warden rejected the '
+    "request because it violates one or more constraints.\nViolations details: {}\nRequested by user: "
+    "'system:serviceaccount:hub:hub', groups: 'x'."
+)
+
+
+@pytest.mark.parametrize(
+    "details,words",
+    [
+        (
+            {"[denied by limits]": ["Max cpu is higher than the maximum of '11'.", "Memory too."]},
+            "Max cpu is higher than the maximum of '11'. Memory too",
+        ),
+        ({"[denied by a]": ["First."], "[denied by b]": ["Second"]}, "First. Second"),
+    ],
+)
+def test_the_violations_of_a_policy_are_read_before_its_frame(details, words):
+    told = refused(WARDEN.replace("{}", json.dumps(details)), 400)
+    assert told.sentence == (
+        f"A policy of the cluster refused your server: {words}. "
+        "Choose something else, or contact your administrator."
+    )
+
+
+@pytest.mark.parametrize("details", ["{no json}", "{}", '{"a": 1}'])
+def test_a_policy_whose_violations_cannot_be_read_is_told_in_its_own_words(details):
+    assert "GKE Warden rejected the request" in refused(WARDEN.replace("{}", details), 400).sentence
 
 
 def test_what_passes_by_itself_is_known():

@@ -175,6 +175,50 @@ def test_a_memory_limit_in_which_nothing_begins_is_too_low():
     assert told(printed)[1] is Reason.CRASH
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "set memory limit 5242880 too low; should be at least 12582912",
+        "container create failed: set memory limit 1 too low; should be at least 12582912 bytes",
+    ],
+)
+def test_a_memory_limit_that_cri_o_finds_too_low_is_told_of_container_and_pod(words):
+    stuck = placed(container(waiting={"reason": "CreateContainerError", "message": words}))
+    stuck["spec"]["containers"][0]["resources"] = {"limits": {"memory": "5Mi"}}
+    failed = event("FailedCreatePodSandBox", f"Failed to create pod sandbox: rpc error: pod {words}")
+    setting_up = creating()
+    for diagnosis in (diagnose(seen(stuck)), diagnose(seen(setting_up, None, failed))):
+        assert (diagnosis.reason, diagnosis.fatal) == (Reason.OUT_OF_MEMORY, True)
+        assert words in diagnosis.detail
+    assert "its limit of 5 MiB" in diagnose(seen(stuck)).sentence
+    assert told(setting_up, failed, event("Pulling", second=3))[1] is None
+
+
+HOOK = (
+    "error during container init: error running prestart hook #0: exit status 1, stdout: , stderr: Auto-detected mode as "
+    "'legacy'\nnvidia-container-cli: requirement error: unsatisfied condition: "
+)
+
+
+@pytest.mark.parametrize(
+    "words,fault",
+    [
+        (
+            "cuda>=12.8, please update your driver to a newer version, or use an earlier cuda container: unknown",
+            "needs a newer GPU driver (cuda>=12.8) than the machine has",
+        ),
+        ("driver>=550: unknown", "needs a newer GPU driver (driver>=550) than the machine has"),
+        ("brand = tesla: unknown", "needs another kind of GPU (brand = tesla) than the machine has"),
+    ],
+)
+def test_an_image_for_another_gpu_is_told_as_such(words, fault):
+    diagnosis = diagnose(seen(start_error(f"{RUNC}{HOOK}{words}")))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.COMMAND, True)
+    assert diagnosis.sentence == (
+        f'The image "example.org/lab:1" {fault}. Choose another image, or contact your administrator.'
+    )
+
+
 STUCK = {"reason": "RunContainerError", "message": NO_PROGRAM.replace("jupyterhub-singleuser", "iptables")}
 
 
@@ -259,6 +303,9 @@ class TestTheSandbox:
         [
             'failed to reserve sandbox name "jupyter-network_hub_1_0": name is reserved',
             'failed to get sandbox image "registry.k8s.io/pause:3.9": failed to pull image: i/o timeout',
+            'failed pulling image "k8s.gcr.io/pause:3.1": dial udp [::8888]:53: connect: network is unreachable',
+            'failed to pull image "registry.k8s.io/pause:3.9": dial tcp: the network of the host is down',
+            "failed to start shim: dial unix /run/x.sock: connect: network is unreachable",
             "failed to start sandbox container task: OCI runtime create failed: unable to apply cgroup configuration",
             "failed to create shim task: no space left on device",
         ],
@@ -268,3 +315,13 @@ class TestTheSandbox:
         diagnosis = diagnose(seen(creating(), None, failed, second=100))
         assert (diagnosis.reason, diagnosis.fatal) == (Reason.SANDBOX, False)
         assert diagnosis.sentence == "The machine could not set up your server. It is trying again."
+
+
+def test_a_device_that_the_machine_cannot_prepare_is_told():
+    words = "Failed to prepare dynamic resources: prepare dynamic resources: DRA driver network.example.com is not registered"
+    failed = event("FailedPrepareDynamicResources", words)
+    diagnosis = diagnose(seen(creating(), None, failed))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.SANDBOX, False)
+    assert diagnosis.sentence == "The machine could not prepare a device for your server. It is trying again."
+    assert diagnosis.detail == words
+    assert told(creating(), failed, event("Pulling", second=3))[1] is None

@@ -9,7 +9,7 @@ from k8s_hub.diagnosis.diagnosis import Reason, Stage, at_deadline
 from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.diagnosis.scheduling import total_request
 from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
-from tests.diagnosis.samples import at, claim, condition, event, placed, pod, seen, unscheduled
+from tests.diagnosis.samples import CLAIM_UID, at, claim, condition, event, placed, pod, seen, unscheduled
 
 WAITING = "Your server is waiting for"
 GPUS = {
@@ -80,6 +80,18 @@ GPUS = {
             "3 node(s) had untolerated taint(s)",
             f"{WAITING} a machine that accepts it, because the existing ones are reserved or not ready.",
         ),
+        (
+            "1 cannot allocate all claims, 1 node(s) didn't match Pod's node affinity/selector",
+            f"{WAITING} a machine with a free device of the kind it asks for.",
+        ),
+        (
+            "2 resourceclaim not available on the node, 1 node(s) had untolerated taint(s)",
+            f"{WAITING} a machine with a free device of the kind it asks for.",
+        ),
+        (
+            'waiting for dynamic resource controller to create the resourceclaim "pod0-gpu"',
+            "The cluster is preparing a device for your server.",
+        ),
         ("something new", f"{WAITING} a machine."),
     ],
 )
@@ -95,6 +107,13 @@ def test_the_schedulers_words_become_plain_ones(words, sentence):
     "words,reason",
     [
         ("3 node(s) didn't find available persistent volumes to bind", Reason.CLAIM_PENDING),
+        ("1 node(s) did not have enough free storage", Reason.CLAIM_PENDING),
+        ("2 node(s) did not have enough free storage, 1 node(s) were unschedulable", Reason.CLAIM_PENDING),
+        ('running PreBind plugin "VolumeBinding": binding volumes: timed out waiting', Reason.CLAIM_PENDING),
+        (
+            'running PreBind plugin "VolumeBinding": binding volumes: context deadline exceeded',
+            Reason.CLAIM_PENDING,
+        ),
         ('persistentvolumeclaim "claim-jane" is being deleted', Reason.CLAIM_TERMINATING),
         (
             (
@@ -156,6 +175,32 @@ def test_karpenters_nomination_is_a_new_machine_too():
     full = unscheduled("0/1 nodes are available: 1 Insufficient cpu.")
     nominated = event("Nominated", "Pod should schedule on: nodeclaim/default-x2x9f")
     assert diagnose(seen(full, None, nominated)).stage is Stage.MACHINE
+
+
+def test_karpenters_nomination_of_a_machine_that_exists_is_no_new_one():
+    full = unscheduled("0/8 nodes are available: 8 Insufficient cpu.")
+    existing = event(
+        "Nominated", "Pod should schedule on: nodeclaim/default-cvkcv, node/ip-10-1.ec2.internal"
+    )
+    told = diagnose(seen(full, None, existing, second=290))
+    assert (told.stage, told.fatal) == (Stage.SCHEDULING, False)
+    assert told.sentence == "Your server is waiting for a machine with more cpu."
+    # The new machine of the nomination before has come.
+    new = event("Nominated", "Pod should schedule on: nodeclaim/default-cvkcv", second=1)
+    later = existing | {"lastTimestamp": at(80)}
+    assert diagnose(seen(full, None, new, later, second=81)).stage is Stage.MACHINE
+
+
+def test_a_machine_without_room_for_a_local_disk_is_not_added():
+    """The disk of the claim would be on the machine itself (TopoLVM, OpenEBS), and no autoscaler knows that."""
+    waiting = unscheduled("0/1 nodes are available: 1 node(s) did not have enough free storage.")
+    events = (
+        event("WaitForFirstConsumer", "waiting for first consumer to be created", uid=CLAIM_UID),
+        event("NotTriggerScaleUp", "pod didn't trigger scale-up: 1 not enough free storage", second=10),
+    )
+    told = diagnose(seen(waiting, claim("Pending"), *events, second=290))
+    assert told.sentence == "No machine has enough free disk space for your home volume."
+    assert not told.fatal
 
 
 def test_once_the_pod_has_a_machine_the_autoscaler_is_history():
@@ -361,6 +406,12 @@ class TestAClaimOfAnother:
             'The volume "shared-data" of your server did not get a disk within 5 min. '
             "Contact your administrator."
         )
+
+    def test_whose_binding_takes_too_long_is_named(self):
+        late = 'running PreBind plugin "VolumeBinding": binding volumes: timed out waiting for the condition'
+        mounted = unscheduled(late, volumes=volumes("claim-jane", "scratch"))
+        told = diagnose(seen(mounted, claim("Bound")))
+        assert told.sentence == 'The volume "scratch" of your server has no disk yet.'
 
     def test_is_told_without_its_name_where_there_are_several(self):
         for each in (

@@ -1,10 +1,11 @@
 """Rules about the home volume."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from k8s_hub.diagnosis.diagnosis import Reason, Stage
+from k8s_hub.diagnosis.diagnosis import Reason, Stage, at_deadline
 from k8s_hub.diagnosis.rules import diagnose
 from tests.diagnosis.samples import CLAIM_UID, at, claim, creating, event, placed, pod, seen, unscheduled
 
@@ -64,6 +65,53 @@ def test_an_old_complaint_about_a_claim_that_is_bound_by_now_is_ignored(complain
 def test_a_claim_that_nothing_can_fill_is_given_60_seconds():
     assert told(None, claim(), NO_VOLUME, second=61.9) == (Stage.STORAGE, Reason.CLAIM_PENDING, False)
     assert told(None, claim(), NO_VOLUME, second=62) == (Stage.STORAGE, Reason.CLAIM_PENDING, True)
+
+
+def old(complaint):
+    """The complaint of an earlier start, ten minutes before this one."""
+    return complaint | {"firstTimestamp": at(-1200), "lastTimestamp": at(-600)}
+
+
+COMPLAINTS = pytest.mark.parametrize(
+    "complaint", [NO_CLASS, NO_VOLUME, FAILED], ids=["class", "volume", "failed"]
+)
+
+
+@COMPLAINTS
+@pytest.mark.parametrize("reason", ["Provisioning", "ExternalProvisioning"])
+def test_an_old_complaint_about_a_claim_that_is_being_made_is_ignored(complaint, reason):
+    working = event(reason, "Waiting for a volume to be created", uid=CLAIM_UID)
+    diagnosis = diagnose(seen(None, claim(), old(complaint), working, second=290))
+    assert (diagnosis.sentence, diagnosis.fatal) == ("Your home volume is being prepared.", False)
+
+
+@COMPLAINTS
+def test_an_old_complaint_about_a_claim_that_waits_for_its_pod_is_ignored(complaint):
+    waits = event("WaitForFirstConsumer", "waiting for first consumer to be created", uid=CLAIM_UID)
+    assert told(None, claim(), old(complaint), waits, second=290) == (Stage.REQUEST, None, False)
+
+
+def test_an_old_complaint_about_a_storage_class_is_given_20_seconds():
+    """An administrator may have made the class since; the cluster has not looked again."""
+    first = diagnose(seen(None, claim(), old(NO_CLASS), second=19.9))
+    assert (first.reason, first.fatal) == (Reason.STORAGE_CLASS, False)
+    assert 'storage class "quick"' in first.sentence
+    assert told(None, claim(), old(NO_CLASS), second=20) == (Stage.STORAGE, Reason.STORAGE_CLASS, True)
+    assert told(None, claim(), old(NO_CLASS) | {"lastTimestamp": at(3)}, second=4)[2]
+
+
+def test_an_old_complaint_that_comes_after_the_good_news_stands():
+    news = event("ExternalProvisioning", uid=CLAIM_UID) | {"lastTimestamp": at(-700)}
+    assert told(None, claim(), old(NO_CLASS), news, second=20)[1:] == (Reason.STORAGE_CLASS, True)
+
+
+def test_a_storage_system_that_fails_is_told_although_the_cluster_waits_for_it():
+    """The cluster repeats every 15 s that it waits, and the provisioner that it tries."""
+    failed = event("ProvisioningFailed", "rpc error: no space", uid=CLAIM_UID, second=5)
+    waits = event("ExternalProvisioning", "Waiting for a volume", uid=CLAIM_UID, lastTimestamp=at(60))
+    tries = event("Provisioning", "External provisioner is provisioning", uid=CLAIM_UID, second=50)
+    diagnosis = diagnose(seen(None, claim(), failed, waits, tries, second=61))
+    assert diagnosis.sentence == "The storage system could not create your home volume. It is trying again."
 
 
 def test_a_storage_system_that_fails_is_told_until_the_deadline():
@@ -200,14 +248,190 @@ class TestTwoDisks:
         'AttachVolume.Attach failed for volume "pv-1" : googleapi: Error 400: RESOURCE_IN_USE_BY_ANOTHER_RESOURCE',
         'AttachVolume.Attach failed for volume "pv-1" : disk(d) already attached to node(n-2), could not be attached to node(n-1)',
         'AttachVolume.Attach failed for volume "pv-1" : The disk resource is already being used by another instance',
+        'AttachVolume.Attach failed for volume "pv-1" : rpc error: the volume is currently attached to different node n-4',
+        'Failed to attach disk: "7feae4b8" with node: "vm-2" err The resource \'volume\' is in use.',
+        "Invalid volume: volume '09c6' status must be 'available'. Currently in 'in-use'",
+        "rpc error: code = FailedPrecondition desc = volume 7 is attached to another instance",
+        "rpc error: code = Internal desc = Volume pv-1 is already attached to node n-2",
     ],
-    ids=["controller", "ebs", "gce", "azure", "in use"],
+    ids=[
+        "controller",
+        "ebs",
+        "gce",
+        "azure",
+        "in use",
+        "longhorn",
+        "vsphere",
+        "cinder",
+        "another instance",
+        "node",
+    ],
 )
 def test_a_disk_that_another_machine_has_is_told_whoever_says_so(words):
     assert (
         "still attached to another machine"
         in diagnose(seen(creating(), None, event("FailedAttachVolume", words))).sentence
     )
+
+
+ATTACH = 'AttachVolume.Attach failed for volume "pv-1" : '
+MOUNT = 'MountVolume.MountDevice failed for volume "pv-1" : '
+LATE = "Unable to attach or mount volumes: unmounted volumes=[home], unattached volumes=[]: timed out"
+
+
+def test_an_image_of_ceph_that_another_machine_has_is_told_only_when_it_is_mounted():
+    words = f"{MOUNT}rpc error: code = Internal desc = rbd image pool/csi-vol-1 is still being used"
+    late = event("FailedMount", LATE, second=125)
+    diagnosis = diagnose(seen(creating(), claim("Bound"), event("FailedMount", words), late, second=126))
+    assert "still attached to another machine" in diagnosis.sentence
+    assert diagnosis.detail == words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "rpc error: code = ResourceExhausted desc = max number of volumes (8) already attached to instance",
+        'rpc error: code = ResourceExhausted desc = Attachment limit exceeded for volume "vol-1" on node "i-1"',
+        "api error AttachmentLimitExceeded: You may attach up to 27 devices for this instance type.",
+        "The maximum number of data disks allowed to be attached to a VM of this size is 4.",
+        "googleapi: Error 400: exceeded limit 'maximum_persistent_disks' on resource 'vm'",
+    ],
+    ids=["linode", "ebs", "ec2", "azure", "gce"],
+)
+def test_a_machine_that_takes_no_further_disk_is_told_whoever_says_so(words):
+    first = diagnose(seen(creating(), claim("Bound"), event("FailedAttachVolume", ATTACH + words)))
+    assert (first.reason, first.fatal) == (Reason.MOUNT, False)
+    assert first.sentence.startswith("The machine of your server cannot take one more disk.")
+    assert "Start it again" in at_deadline(first, timedelta(minutes=5)).sentence
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "rpc error: code = ResourceExhausted desc = rate limit of the API reached",
+        "rpc error: code = ResourceExhausted desc = too many requests, volume attachments are throttled",
+    ],
+)
+def test_a_storage_system_that_wants_fewer_requests_has_room(words):
+    told = diagnose(seen(creating(), claim("Bound"), event("FailedAttachVolume", ATTACH + words)))
+    assert told.sentence.startswith("The machine could not connect a volume")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "rpc error: code = Internal desc = Could not get volume: InvalidVolume.NotFound: The volume 'vol-0' does not exist",
+        'HTTPStatusCode: 404, RawError: {"error": {"code": "NotFound", "message": "Disk d is not found."}}',
+        "rpc error: code = NotFound desc = status code '404 Not Found', content: 'Volume \\'42\\' not found'",
+        "googleapi: Error 404: The resource 'projects/p/zones/z/disks/d' was not found, notFound",
+        "rpc error: code = NotFound desc = Volume not found",
+        "rpc error: code = NotFound desc = volume pv-1 does not exist",
+        "rpc error: code = Internal desc = RBD image not found",
+    ],
+    ids=["ebs", "azure", "mayastor", "gce", "csi", "csi, does not exist", "ceph"],
+)
+def test_a_disk_that_the_storage_system_does_not_find_is_told(words):
+    diagnosis = diagnose(seen(creating(), claim("Bound"), event("FailedAttachVolume", ATTACH + words)))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.CLAIM_LOST, False)
+    assert diagnosis.sentence == (
+        "The storage system does not find the disk of your home volume. It is trying again."
+    )
+    failed = at_deadline(diagnosis, timedelta(minutes=5)).sentence
+    assert failed.endswith("within 5 min. Contact your administrator.")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'rpc error: code = NotFound desc = Instance "i-1" of volume "vol-1" not found',
+        "rpc error: code = NotFound desc = node n-1 not found",
+        "rpc error: code = NotFound desc = volume attachment not found",
+        "rpc error: code = NotFound desc = device /dev/disk/by-id/virtio-1 not found",
+        "driver name disk.csi.azure.com not found in the list of registered CSI drivers",
+    ],
+)
+def test_what_else_is_not_found_is_not_the_disk(words):
+    told = diagnose(seen(creating(), claim("Bound"), event("FailedAttachVolume", ATTACH + words)))
+    assert told.reason is Reason.MOUNT
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "'fsck' found errors on device /dev/sda but could not correct them: fsck from util-linux 2.23.2",
+        "mount failed: exit status 32 output: mount: /x/globalmount: can't read superblock on /dev/sdi",
+        "applyFSGroup failed for vol d: lstat /x/mount/.gsutil: input/output error",
+        "mount failed: mount: /x: mount(2) system call failed: Structure needs cleaning.",
+    ],
+)
+def test_a_disk_that_cannot_be_read_is_the_administrators_matter(words):
+    diagnosis = diagnose(seen(creating(), claim("Bound"), event("FailedMount", MOUNT + words)))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.MOUNT, False)
+    assert diagnosis.sentence == "The machine cannot read the disk of your home volume. It is trying again."
+    failed = at_deadline(diagnosis, timedelta(minutes=5)).sentence
+    assert failed.endswith("within 5 min. Contact your administrator.")
+
+
+def test_what_mount_says_of_any_failure_is_no_damage():
+    words = "mount: /x: wrong fs type, bad option, bad superblock on 10.0.0.1:/x, missing codepage or helper program"
+    told = diagnose(seen(creating(), claim("Bound"), event("FailedMount", MOUNT + words)))
+    assert told.sentence.startswith("The machine could not connect a volume")
+
+
+OWNER = "Setting volume ownership for 3e/volumes/kubernetes.io~csi/pv-scratch/mount"
+
+
+class TestManyFiles:
+    BEGIN = event(
+        "VolumePermissionChangeInProgress",
+        f"{OWNER} is taking longer than expected, consider using",
+        second=33,
+    )
+    LATER = event("VolumePermissionChangeInProgress", f"{OWNER}, processed 300000 files", second=93)
+    LATE = event("FailedMount", LATE, second=125)
+
+    @pytest.mark.parametrize("events", [(BEGIN,), (BEGIN, LATER), (LATER, LATE)])
+    def test_get_their_permissions_for_a_while(self, events):
+        diagnosis = diagnose(seen(creating(), claim("Bound"), *events, second=126))
+        assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (Stage.STORAGE, Reason.MOUNT, False)
+        assert diagnosis.sentence == (
+            "The cluster sets the permissions of the files in your home volume, which takes long with many files."
+        )
+        assert "ownership" in diagnosis.detail
+
+    def test_may_be_of_another_volume(self):
+        home, scratch = claim("Bound"), extra("Bound")
+        home["spec"]["volumeName"], scratch["spec"]["volumeName"] = "pv-home", "pv-scratch"
+        assert 'files in your volume "scratch",' in told_of(creating(), [home, scratch], self.BEGIN).sentence
+        assert 'files in your volume "scratch",' in told_of(creating(), [scratch, home], self.BEGIN).sentence
+
+    def test_are_no_matter_once_the_mount_fails_or_succeeds(self):
+        failed = event("FailedMount", f"{MOUNT}access denied by server", second=130)
+        diagnosis = diagnose(seen(creating(), claim("Bound"), self.LATER, failed, self.LATE, second=131))
+        assert diagnosis.sentence.startswith("The machine could not connect a volume")
+        assert told(creating(), claim("Bound"), self.LATER, event("Pulled", second=99), second=100)[1] is None
+
+
+def test_the_administrator_reads_why_a_mount_fails_and_not_that_it_is_late():
+    failed = event("FailedMount", f"{MOUNT}mount.nfs: Connection timed out", second=5)
+    late = event("FailedMount", LATE, second=125)
+    assert "mount.nfs" in diagnose(seen(creating(), claim("Bound"), failed, late, second=126)).detail
+    assert diagnose(seen(creating(), claim("Bound"), late, second=126)).detail == LATE
+
+
+@pytest.mark.parametrize("why", ["storageClassName does not match", "requested PV is too small"])
+def test_a_claim_that_does_not_fit_its_disk_is_the_administrators_matter(why):
+    misfit = event("VolumeMismatch", f'Cannot bind to requested volume "pg": {why}', uid=CLAIM_UID)
+    named = claim()
+    named["spec"]["volumeName"] = "pg"
+    waits = unscheduled("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims.")
+    diagnosis = diagnose(seen(waits, named, misfit))
+    assert (diagnosis.reason, diagnosis.fatal) == (Reason.CLAIM_PENDING, False)
+    assert diagnosis.sentence == 'Your home volume does not fit the disk that its settings name ("pg").'
+    assert why in diagnosis.detail
+    assert at_deadline(diagnosis, timedelta(minutes=5)).sentence.endswith("Contact your administrator.")
+    assert told(waits, claim("Bound"), misfit)[1] is not None
+    assert "fit" not in diagnose(seen(waits, claim("Bound"), misfit)).sentence
 
 
 def test_a_mount_that_fails_is_told():
@@ -227,11 +451,21 @@ def test_a_volume_from_a_secret_of_this_start_is_no_trouble():
 
 @pytest.mark.parametrize("kind", ["secret", "configmap"])
 def test_a_volume_from_an_object_that_is_missing_is_given_10_seconds(kind):
-    failed = event("FailedMount", f'MountVolume.SetUp failed for volume "x" : {kind} "settings" not found')
+    words = f'MountVolume.SetUp failed for volume "x" : {kind} "settings" not found'
+    failed = event("FailedMount", words, lastTimestamp=at(11))
     assert told(creating(), None, failed, second=10.9) == (Stage.STARTING, Reason.CONFIG_MISSING, False)
     diagnosis = diagnose(seen(creating(), None, failed, second=11))
     assert (diagnosis.reason, diagnosis.fatal) == (Reason.CONFIG_MISSING, True)
     assert f'{kind} "settings"' in diagnosis.sentence
+
+
+@pytest.mark.parametrize("last", [1, 8, 10])
+def test_an_object_that_the_machine_has_not_looked_for_again_may_be_there_by_now(last):
+    """The kubelet waits 8 s before it looks a sixth time; some say only once what they miss."""
+    words = 'MountVolume.SetUp failed for volume "x" : secret "settings" not found'
+    failed = event("FailedMount", words, lastTimestamp=at(last))
+    assert told(creating(), None, failed, second=30.9) == (Stage.STARTING, Reason.CONFIG_MISSING, False)
+    assert told(creating(), None, failed, second=31) == (Stage.STARTING, Reason.CONFIG_MISSING, True)
 
 
 @pytest.mark.parametrize(
@@ -262,9 +496,8 @@ def test_a_key_that_a_volume_names_and_nobody_has_made_ends_the_start(words, nam
 
 
 def test_what_is_missing_is_told_although_something_else_was_said_since():
-    failed = event(
-        "FailedMount", 'MountVolume.SetUp failed for volume "x" : secret "aws" not found', second=5
-    )
+    words = 'MountVolume.SetUp failed for volume "x" : secret "aws" not found'
+    failed = event("FailedMount", words, second=5, lastTimestamp=at(21))
     later = event("FailedMount", "Unable to attach or mount volumes: timed out", second=30)
     assert told(creating(), None, failed, later, second=31) == (Stage.STARTING, Reason.CONFIG_MISSING, True)
 
