@@ -73,8 +73,31 @@ class SpawnOutcome:
         settings = self._hub_settings or _settings_of_this_process()
         if settings is not None and is_counted:
             keep_from_count(spawn, settings, type(spawner))
+        if isinstance(spawner._life, Running):
+            IOLoop.current().add_callback(self._stop_if_removed)
         if _has_failed(spawn):
             self._look_later()
+
+    def _is_in_hub(self) -> bool:
+        spawner = self._spawner
+        return spawner.user.spawners.get(spawner.name) is spawner
+
+    async def _stop_if_removed(self) -> None:
+        """Stop a server that the hub has removed while it started.
+
+        The last step of a removal does not look whether its user has started the server again since it was stopped.
+        """
+        spawner = self._spawner
+        try:
+            if self._is_in_hub():
+                return
+            spawner.log.warning(
+                "%s: stopping the server: the hub removed it while it started", spawner._log_name
+            )
+            spawner.stop_polling()
+            await spawner.stop()
+        except Exception as error:  # noqa: BLE001 - the search for orphans finds what stays
+            spawner.log.warning("%s: the removed server was not stopped: %s", spawner._log_name, error)
 
     def _look_later(self) -> None:
         IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
@@ -88,7 +111,7 @@ class SpawnOutcome:
         runs, it does not listen for the server's end.
         """
         spawner = self._spawner
-        if spawner.user.spawners.get(spawner.name) is not spawner:
+        if not self._is_in_hub():
             return
         if spawner.pending:
             self._look_later()

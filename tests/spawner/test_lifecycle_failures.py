@@ -11,6 +11,7 @@ from tornado.web import HTTPError
 
 from devkit.minicluster.faults import CutWatch, FaultRule, ReplyLost, RequestLost, Slow, refuse
 from devkit.minicluster.statuses import status_body
+from devkit.testing.eventually import eventually
 from devkit.testing.memoryproxy import MemoryProxy
 from devkit.testing.runs import (
     NO_WAIT,
@@ -201,6 +202,21 @@ async def test_a_stop_of_such_a_server_that_fails_is_tried_again(hub, cluster, m
         monkeypatch.setattr(FailsBeforeStart, "is_broken", False)
         await hub.start_server("ada")
         await hub.wait_ready("ada")
+
+
+async def test_a_server_that_the_hub_removes_while_it_starts_is_stopped(hub, cluster):
+    """The removal of a named server stops it, and takes it out of the hub a moment later, whatever happened since."""
+    async with hub(hub=NO_WAIT) as hub:
+        takes(cluster, pull=5)
+        await hub.start_server("ada", "gpu")
+        await eventually(lambda: pods(cluster))
+        spawner = hub.app.users["ada"].spawners.pop("gpu")
+        hub.app.db.delete(spawner.orm_spawner)
+        hub.app.db.commit()
+        await eventually(lambda: not pods(cluster), seconds=30)
+        await hub.start_server("ada", "gpu")
+        await hub.wait_ready("ada", "gpu")
+        assert len(pods(cluster)) == 1
 
 
 async def test_a_look_for_such_a_server_that_fails_is_tried_again(hub, cluster, monkeypatch):
