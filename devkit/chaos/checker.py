@@ -50,6 +50,9 @@ RELEASE = "jhub"
 DATABASE_BACK = "database back by a minute"
 HUB_FAULTS = frozenset({"hub killed", "hub frozen", "disk full", DATABASE_BACK})
 
+HELD = 15.0
+"""Seconds between a create, or a start, and its effect, where a fault holds it."""
+
 COPY_AGE = 90.0
 """Seconds that the database is back at most."""
 """Those in which the hub may not answer: with a full disk, JupyterHub ends what it was about to say with an error."""
@@ -292,6 +295,8 @@ def orphans(facts: Facts) -> Iterator[Violation]:
         present[change.uid] = change
     for change in present.values():
         is_ours = change.release == RELEASE and change.server and change.resource != "persistentvolumeclaims"
+        if _is_of_later_account(facts, change.server, last.at):
+            continue
         if is_ours and change.kind != "DELETED" and change.server not in active and change.at < last.at - 30:
             phase = f" in phase {change.phase}" if change.phase else ""
             yield Violation(
@@ -368,7 +373,7 @@ def starts_without_end(facts: Facts) -> Iterator[Violation]:
             problem = f"no end after {start.end - start.begin:.0f} s"
         elif start.outcome == "failed" and not _has_reason(start.message):
             problem = f"failed without a reason: {start.message!r}"
-        elif start.outcome == "lost" and not _is_hub_away(facts, start):
+        elif start.outcome == "lost" and not (_is_hub_away(facts, start) or _is_removed(facts, start)):
             problem = f"lost: {start.message!r}"
         if problem and not (problem.startswith("no end") and _is_hub_away(facts, start)):
             yield Violation(
@@ -377,6 +382,16 @@ def starts_without_end(facts: Facts) -> Iterator[Violation]:
                 server=start.server,
                 what=problem,
             )
+
+
+def _is_removed(facts: Facts, start: Operation) -> bool:
+    """Return whether the hub was removing the server: the last step of that ends a start that has begun meanwhile."""
+    return any(
+        operation.verb == "remove"
+        and operation.server == start.server
+        and start.begin - HELD <= operation.begin < start.end
+        for operation in facts.operations
+    )
 
 
 def _has_reason(message: str) -> bool:
@@ -449,7 +464,7 @@ def _is_to_go(facts: Facts, pod: Pod, at: float) -> bool:
     for operation in facts.operations:
         if operation.server != pod.server and (operation.server, operation.verb) != (f"{person}/", "delete"):
             continue
-        is_stop = operation.verb in STOPS and operation.end >= pod.born - 5
+        is_stop = operation.verb in STOPS and operation.end >= pod.born - HELD
         is_later_start = operation.verb == "start" and operation.begin > pod.born
         is_its_end = operation.outcome in {"failed", "cancelled", "endless"} and operation.end >= pod.born
         if operation.begin <= at + 1 and (is_stop or is_later_start or is_its_end):
@@ -459,7 +474,9 @@ def _is_to_go(facts: Facts, pod: Pod, at: float) -> bool:
 
 def _is_unsaved(facts: Facts, pod: Pod) -> bool:
     """Return whether the hub had no room to save the pod's start, which failed for it, whatever it told the user."""
-    return any(fault.kind == "disk full" and fault.begin <= pod.born <= fault.end for fault in facts.faults)
+    return any(
+        fault.kind == "disk full" and fault.begin - HELD <= pod.born <= fault.end for fault in facts.faults
+    )
 
 
 def _is_out_of_reach(facts: Facts, pod: Pod, at: float) -> bool:

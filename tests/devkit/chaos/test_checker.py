@@ -208,6 +208,11 @@ def test_a_start_is_lost_with_its_hub(kind):
     assert violations(start(100, 110, "lost"), fault(109, 115, kind)) == set()
 
 
+def test_a_start_is_lost_with_the_removal_of_its_server():
+    assert violations(start(100, 110, "lost"), asked("remove", 95)) == set()
+    assert violations(start(100, 110, "lost"), asked("remove", 95, "u2/")) != set()
+
+
 def test_a_start_that_failed_in_peace():
     failed = start(100, 110, "failed", "Spawn failed: no room")
     assert violations(failed) == {("start failed in peace", "u1/")}
@@ -286,7 +291,7 @@ def test_a_pod_with_an_earlier_name_that_the_hub_found_after_it_lost_its_databas
 def test_a_pod_whose_start_the_hub_could_not_save():
     full, life = fault(95, 110, "disk full"), [pod(100, gone=201), samples(102, 200), deleted(200)]
     assert violations(*life, full) == set()
-    assert violations(*life, fault(105, 110, "disk full")) == {("pod deleted without a request", "u1/")}
+    assert violations(*life, fault(120, 130, "disk full")) == {("pod deleted without a request", "u1/")}
 
 
 def test_a_delete_that_was_refused_is_none():
