@@ -30,8 +30,9 @@ from k8s_hub.naming.templates import Scope, SettingError, scope_of
 from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
-from k8s_hub.spawner import last_end, lifecycle, preflight, security, storage
+from k8s_hub.spawner import last_end, lifecycle, placement, preflight, security, storage
 from k8s_hub.spawner.address import host_in_row, url_in_row
+from k8s_hub.spawner.attempt import Attempt, LatestRun, begin, refusals, requested, subscribe, until_synced
 from k8s_hub.spawner.cluster import Cluster, Views, connection_settings
 from k8s_hub.spawner.compat.removed_names import RemovedNames
 from k8s_hub.spawner.database import HubDatabase, renewed_access_token
@@ -54,19 +55,7 @@ from k8s_hub.spawner.run_log import RunLog, log_with
 from k8s_hub.spawner.server_url import known_url, sync_address, url_of, whole_pod
 from k8s_hub.spawner.spawn_outcome import SpawnOutcome
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
-from k8s_hub.spawner.start import (
-    Attempt,
-    LatestRun,
-    begin,
-    create_pod,
-    refusals,
-    requested,
-    subscribe,
-    until_answering,
-    until_ready_after_restart,
-    until_serving,
-    until_synced,
-)
+from k8s_hub.spawner.start import create_pod, until_answering, until_ready_after_restart, until_serving
 from k8s_hub.spawner.start_queue import StartLimits, queue_for
 from k8s_hub.spawner.stop import PodDeletion, delete_later
 from k8s_hub.spawner.user_choices import options_for_hub
@@ -409,9 +398,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             self._run.secrets = security.secrets_in(manifest, self)
             secure = security.secured(manifest, security.Protection.of(self), self.api_token)
             spec = self._spec()
-            async with storage.placement_lock(spec, attempt, secure.pod, claims) as placement:
-                placed = await storage.placed(spec, attempt, secure.pod, claims)
-                pod = placement.created = await create_pod(attempt, placed)
+            async with placement.placement_lock(spec, attempt, secure.pod, claims) as lock:
+                placed = await placement.placed(spec, attempt, secure.pod, claims)
+                pod = lock.created = await create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
             attempt.cluster.pods.listen(key_of(pod), self._end_notifier)
             owned = [*self._manifests.owned_objects(pod), *self._resolver.environment_secret(secure.content)]

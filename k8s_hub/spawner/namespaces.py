@@ -12,9 +12,9 @@ from k8s_hub.naming import slugs
 from k8s_hub.naming.ownership import ServerIdentity, is_of_hub
 from k8s_hub.objects.keys import Key, is_dying, key_of, labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.spawner.attempt import Attempt, refused
 from k8s_hub.spawner.cluster import Cluster
 from k8s_hub.spawner.database import HubDatabase
-from k8s_hub.spawner.start import Attempt, refused
 
 LOOK_AGAIN = 1.0
 """Seconds between two checks whether a namespace is gone."""

@@ -27,6 +27,7 @@ from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
 from k8s_hub.profiles.selection import WrongChoice, select, unknown_to
 from k8s_hub.spawner import user_choices
 from k8s_hub.spawner.address import in_url
+from k8s_hub.spawner.attempt import LatestRun
 from k8s_hub.spawner.compat.models import to_json, to_model
 from k8s_hub.spawner.compat.renamed_traits import RenamedTraits
 from k8s_hub.spawner.config.cluster import ClusterTraits
@@ -44,7 +45,6 @@ from k8s_hub.spawner.failures import administrators_code
 from k8s_hub.spawner.remembered import Remembered
 from k8s_hub.spawner.resolve import EXPANDED_LATER, Resolver, metadata_inputs
 from k8s_hub.spawner.spec import template_fields
-from k8s_hub.spawner.start import LatestRun
 from k8s_hub.text import kind_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from k8s_hub.kube.core.resources import Resource
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, is_dying, metadata_of, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
-from k8s_hub.spawner.start import Attempt, create_or_find, delete
+from k8s_hub.spawner.attempt import Attempt, delete
+from k8s_hub.spawner.start import create_or_find
 
 LOOK_AGAIN = 0.5
 """Seconds between two checks whether a leftover is gone; the spawner does not watch Secrets and Services."""
