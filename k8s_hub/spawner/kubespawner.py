@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property, partial, wraps
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
@@ -48,7 +48,16 @@ from k8s_hub.spawner.namespaces import ensure_namespace, may_use
 from k8s_hub.spawner.orphans import look_for_orphans, look_for_orphans_soon
 from k8s_hub.spawner.overridable import Overridable
 from k8s_hub.spawner.owned_objects import create_owned_objects
-from k8s_hub.spawner.poll import EndNotifier, NoPod, PodAlive, PodEnded, PollInterval, end_without_pod, look
+from k8s_hub.spawner.poll import (
+    EndNotifier,
+    NoPod,
+    PodAlive,
+    PodEnded,
+    PollInterval,
+    Unchanged,
+    end_without_pod,
+    look,
+)
 from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.remembered import Remembered
 from k8s_hub.spawner.run_log import RunLog, log_with
@@ -61,6 +70,7 @@ from k8s_hub.spawner.stop import PodDeletion, delete_later
 from k8s_hub.spawner.user_choices import options_for_hub
 
 if TYPE_CHECKING:
+    from k8s_hub.kube.core.store import Entry
     from k8s_hub.kube.event_subscription import EventSubscription
     from k8s_hub.spawner.adoption import LostServer
 
@@ -517,14 +527,22 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                     delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
                 return end.code
             case PodAlive(pod=pod, entry=entry):
-                self._run.log.log_trouble(pod, lifecycle.last_seen_alive(self._life))
-                self._life = lifecycle.seen_alive(self._life, entry)
-                self.pod_id = uid_of(pod)
-                if self._remembered.last_start is None and self._lost is None:
-                    self._remembered.last_start = annotations_of(pod).get(ATTEMPT_ANNOTATION)
-                cluster.pods.listen(key_of(pod), self._end_notifier)
-                await sync_address(self, cluster, pod)
+                await self._note_alive(cluster, pod, entry)
+            case Unchanged():
+                pass
+            case _:
+                assert_never(found)
         return None
+
+    async def _note_alive(self, cluster: Cluster, pod: Raw, entry: "Entry | None") -> None:
+        """Note that the server's pod was seen alive; None for ``entry``: the view does not show the pod."""
+        self._run.log.log_trouble(pod, lifecycle.last_seen_alive(self._life))
+        self._life = lifecycle.seen_alive(self._life, entry)
+        self.pod_id = uid_of(pod)
+        if self._remembered.last_start is None and self._lost is None:
+            self._remembered.last_start = annotations_of(pod).get(ATTEMPT_ANNOTATION)
+        cluster.pods.listen(key_of(pod), self._end_notifier)
+        await sync_address(self, cluster, pod)
 
     async def poll_and_notify(self) -> int | None:
         """Poll, and tell the hub of an end, one call at a time (see `EndNotifier`)."""
