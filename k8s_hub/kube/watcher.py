@@ -32,11 +32,11 @@ from k8s_hub.retries import Chance, RetryPolicy
 
 logger = logging.getLogger(__name__)
 
-UNREACHABLE = RetryPolicy(initial=0.5, ceiling=4.0, deadline=math.inf)
+UNAVAILABLE_BACKOFF = RetryPolicy(initial=0.5, ceiling=4.0, deadline=math.inf)
 """For a server that is away or busy. With this ceiling a view is fresh within 5 s after the server's return, and each
 informer costs it one request per 2 s on average."""
 
-REFUSED = RetryPolicy(initial=0.5, ceiling=30.0, deadline=math.inf)
+ERROR_BACKOFF = RetryPolicy(initial=0.5, ceiling=30.0, deadline=math.inf)
 """For errors that are unlikely to pass soon: a missing right, repeated 410s, a bug. A list of ten thousand pods every 4 s
 would overload the server."""
 
@@ -240,7 +240,7 @@ class Watcher:
             self._is_crash_logged = False
             if error is None:
                 return 0.0
-        policy = UNREACHABLE if error is None or isinstance(error, Unavailable) else REFUSED
+        policy = UNAVAILABLE_BACKOFF if error is None or isinstance(error, Unavailable) else ERROR_BACKOFF
         attempt = self._failures[policy]
         self._failures[policy] += 1
         self._log_trouble(error)
@@ -248,7 +248,7 @@ class Watcher:
         own = (
             0.0 if isinstance(error, RelistRequired) and attempt == 0 else policy.delay(attempt, self._chance)
         )
-        return max(own, min(asked_for, REFUSED.ceiling))
+        return max(own, min(asked_for, ERROR_BACKOFF.ceiling))
 
     def _log_crash(self, error: Exception) -> None:
         if not self._is_crash_logged:

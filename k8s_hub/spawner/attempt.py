@@ -83,8 +83,8 @@ class LatestRun:
     has_shown_end: bool = False
     #: Values of the starting pod that no message and no log may contain.
     secrets: frozenset[str] = frozenset()
-    #: The user's last refused choice, which the form shows again.
-    refused: Raw | None = None
+    #: The user's last rejected choice, which the form shows again.
+    rejected_options: Raw | None = None
 
     def emit(self, server: str, diagnosis: Diagnosis) -> None:
         """Emit a diagnosis, and log it if it is new; redact a failure, because the cluster may quote the pod."""
@@ -191,7 +191,7 @@ async def until_synced(attempt: Attempt, informer: Informer) -> None:
 
     def look() -> bool | Diagnosis:
         if informer.refusal is not None:
-            raise refused(attempt, informer.refusal, VIEW, str(informer))
+            raise start_failure(attempt, informer.refusal, VIEW, str(informer))
         if informer.is_synced:
             return True
         return _waiting_for_cluster(informer.failure) if informer.failure else requested(attempt.started)
@@ -233,7 +233,7 @@ def _trouble_of_views(attempt: Attempt, claims: Sequence[Key]) -> Diagnosis | No
         if informer.refusal is not None:
             # For a while, `k8s_hub.kube.api` takes a refusal of what was allowed before for a transient one. So
             # this request was never allowed, or no longer is.
-            raise refused(attempt, informer.refusal, VIEW, str(informer))
+            raise start_failure(attempt, informer.refusal, VIEW, str(informer))
     return _waiting_for_cluster(cluster.pods.failure) if cluster.pods.failure else None
 
 
@@ -254,7 +254,7 @@ def subscribe(feed: EventSubscription | None, resource: Resource, key: Key) -> N
 
 async def get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
     """Return an object, None if there is none."""
-    with refusals(attempt, resource.kind, key.name):
+    with as_start_failures(attempt, resource.kind, key.name):
         try:
             return await attempt.asking(lambda: attempt.cluster.api.get(resource, key))
         except NotFound:
@@ -263,11 +263,11 @@ async def get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:
 
 async def delete(attempt: Attempt, resource: Resource, obj: Raw, *, grace_seconds: int | None = None) -> None:
     """Delete this object, but no later one with its name; it may already be gone."""
-    with refusals(attempt, resource.kind, key_of(obj).name):
+    with as_start_failures(attempt, resource.kind, key_of(obj).name):
         await attempt.asking(lambda: attempt.cluster.delete(resource, obj, grace_seconds=grace_seconds))
 
 
-def refused(attempt: Attempt, error: KubeError, kind: str, name: str, thing: str = "") -> SpawnFailed:
+def start_failure(attempt: Attempt, error: KubeError, kind: str, name: str, thing: str = "") -> SpawnFailed:
     """Return the failure of a start after the API server refused a request about this object."""
     seen = Observation(
         pod=None,
@@ -281,12 +281,12 @@ def refused(attempt: Attempt, error: KubeError, kind: str, name: str, thing: str
 
 
 @contextmanager
-def refusals(attempt: Attempt, kind: str, name: str) -> Iterator[None]:
+def as_start_failures(attempt: Attempt, kind: str, name: str) -> Iterator[None]:
     """Raise an API error from the body as the failure of the start."""
     try:
         yield
     except KubeError as error:
-        raise refused(attempt, error, kind, name) from error
+        raise start_failure(attempt, error, kind, name) from error
 
 
 def refusal_of(error: KubeError, kind: str, name: str, thing: str = "") -> Refusal:

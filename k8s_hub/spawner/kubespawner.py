@@ -32,7 +32,15 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
 from k8s_hub.spawner import last_end, lifecycle, placement, preflight, security, storage
 from k8s_hub.spawner.address import host_in_row, url_in_row
-from k8s_hub.spawner.attempt import Attempt, LatestRun, begin, refusals, requested, subscribe, until_synced
+from k8s_hub.spawner.attempt import (
+    Attempt,
+    LatestRun,
+    as_start_failures,
+    begin,
+    requested,
+    subscribe,
+    until_synced,
+)
 from k8s_hub.spawner.cluster import Cluster, Views, connection_settings
 from k8s_hub.spawner.compat.removed_names import RemovedNames
 from k8s_hub.spawner.database import HubDatabase, renewed_access_token
@@ -367,7 +375,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 seconds = min(seconds, self.start_timeout)
                 limit.reschedule(begun + _until_last_words(seconds))
                 attempt = await self._attempt(started)
-                with refusals(attempt, PODS.kind, self.pod_name):
+                with as_start_failures(attempt, PODS.kind, self.pod_name):
                     lost, self._lost = self._lost, None
                     pod = await (self._launch(attempt) if lost is None else self._adopt(attempt, lost))
                     whole = await attempt.asking(partial(whole_pod, self, attempt.cluster, pod))

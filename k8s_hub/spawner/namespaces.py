@@ -12,7 +12,7 @@ from k8s_hub.naming import slugs
 from k8s_hub.naming.ownership import ServerIdentity, is_of_hub
 from k8s_hub.objects.keys import Key, is_dying, key_of, labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.spawner.attempt import Attempt, refused
+from k8s_hub.spawner.attempt import Attempt, start_failure
 from k8s_hub.spawner.cluster import Cluster
 from k8s_hub.spawner.database import HubDatabase
 
@@ -39,9 +39,9 @@ async def ensure_namespace(attempt: Attempt, manifest: Raw) -> Raw | None:
         except NotFound:
             if not is_prepared:
                 continue  # gone in between
-            raise refused(attempt, refusal, NAMESPACES.kind, key.name) from refusal
+            raise start_failure(attempt, refusal, NAMESPACES.kind, key.name) from refusal
         except KubeError as error:
-            raise refused(attempt, error, NAMESPACES.kind, key.name) from error
+            raise start_failure(attempt, error, NAMESPACES.kind, key.name) from error
         if not is_dying(existing):
             return None if is_prepared else existing
         attempt.emit(dying_namespace(existing))
@@ -83,5 +83,5 @@ async def _create(attempt: Attempt, body: dict[str, Any]) -> Conflict | Forbidde
     except (Conflict, Forbidden) as refusal:
         return refusal
     except KubeError as error:
-        raise refused(attempt, error, NAMESPACES.kind, key_of(body).name) from error
+        raise start_failure(attempt, error, NAMESPACES.kind, key_of(body).name) from error
     return None

@@ -34,8 +34,8 @@ from k8s_hub.spawner.attempt import (
     delete,
     get,
     refusal_of,
-    refused,
     requested,
+    start_failure,
     subscribe,
     wait_for,
     watch_until,
@@ -110,7 +110,7 @@ async def create_or_find(
             existing = await get(attempt, resource, key)
         except KubeError as error:
             if on_forbidden is None or not isinstance(error, Forbidden):
-                raise refused(attempt, error, resource.kind, key.name) from error
+                raise start_failure(attempt, error, resource.kind, key.name) from error
             await on_forbidden(error)
             continue
         if existing is None:
@@ -131,7 +131,7 @@ async def _until_set_up(attempt: Attempt, pod: Key, refusal: Forbidden) -> None:
     lasting = utcnow() - attempt.started
     is_new = is_account_missing_yet(refusal_of(refusal, "Pod", pod.name))
     if not is_new or lasting >= GracePeriods().missing_object:
-        raise refused(attempt, refusal, "Pod", pod.name) from refusal
+        raise start_failure(attempt, refusal, "Pod", pod.name) from refusal
     attempt.emit(new_namespace(pod.namespace, refusal.message))
     await asyncio.sleep(FIRST_PAUSE)
 

@@ -36,7 +36,7 @@ from k8s_hub.naming.templates import Names, Scope, TemplateError, scope_of
 from k8s_hub.objects.keys import Key, is_dying, key_of, phase_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner.attempt import Attempt, get, refused, subscribe, watch_until
+from k8s_hub.spawner.attempt import Attempt, get, start_failure, subscribe, watch_until
 from k8s_hub.spawner.cluster import Cluster
 from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed
@@ -211,11 +211,11 @@ async def _create_claim(attempt: Attempt, manifest: Raw, feed: EventSubscription
     except Forbidden as error:
         # With a full quota, the API server also refuses a claim that already exists.
         if await get(attempt, CLAIMS, key) is None:
-            raise refused(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
+            raise start_failure(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
         await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
         return None
     except KubeError as error:
-        raise refused(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
+        raise start_failure(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
 
 
 def _named_by_a_subclass(attempt: Attempt, manifest: Raw, chosen: Key) -> Raw | None:

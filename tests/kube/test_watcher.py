@@ -8,7 +8,14 @@ import pytest
 from k8s_hub.kube.core.errors import Forbidden, RelistRequired, Unavailable
 from k8s_hub.kube.core.resources import EVENTS
 from k8s_hub.kube.core.watch import ListPage, Odd
-from k8s_hub.kube.watcher import HEALTHY, MOST_ODD, REFUSED, UNREACHABLE, CooperativeYield, Watcher
+from k8s_hub.kube.watcher import (
+    ERROR_BACKOFF,
+    HEALTHY,
+    MOST_ODD,
+    UNAVAILABLE_BACKOFF,
+    CooperativeYield,
+    Watcher,
+)
 
 pytestmark = pytest.mark.looptime
 
@@ -79,11 +86,27 @@ class Attempts:
 
 
 async def test_a_server_that_is_away_is_asked_again_with_growing_pauses():
-    assert (await Attempts(Unavailable("away")).pauses(30))[:6] == [0.5, 1, 2, 4, 4, UNREACHABLE.ceiling]
+    assert (await Attempts(Unavailable("away")).pauses(30))[:6] == [
+        0.5,
+        1,
+        2,
+        4,
+        4,
+        UNAVAILABLE_BACKOFF.ceiling,
+    ]
 
 
 async def test_a_refusal_is_asked_again_more_seldom():
-    assert (await Attempts(Forbidden("role")).pauses(200))[:8] == [0.5, 1, 2, 4, 8, 16, 30, REFUSED.ceiling]
+    assert (await Attempts(Forbidden("role")).pauses(200))[:8] == [
+        0.5,
+        1,
+        2,
+        4,
+        8,
+        16,
+        30,
+        ERROR_BACKOFF.ceiling,
+    ]
 
 
 async def test_a_version_that_is_too_old_is_no_reason_to_wait_once():
@@ -99,7 +122,7 @@ async def test_a_watch_that_lasted_is_opened_again_at_once():
 
 
 @pytest.mark.parametrize(
-    ("asked_for", "pause"), [(7.0, 7), (0.1, 0.5), (3600.0, REFUSED.ceiling), (None, 0.5)]
+    ("asked_for", "pause"), [(7.0, 7), (0.1, 0.5), (3600.0, ERROR_BACKOFF.ceiling), (None, 0.5)]
 )
 @pytest.mark.parametrize("code", [429, 503])
 async def test_what_the_server_asks_for_is_waited_within_reason(asked_for, pause, code):
