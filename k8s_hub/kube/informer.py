@@ -45,7 +45,7 @@ from k8s_hub.retries import Chance, RetryPolicy, retrying
 CONFIRM = RetryPolicy(deadline=math.inf)
 """Retries without a deadline of its own: the waiter has one."""
 
-QUIET = 5.0
+RECHECK_INTERVAL = 5.0
 """Seconds without news of its object after which a waiter asks for it, and the longest wait for that answer."""
 
 CATCH_UP = 1.0
@@ -200,7 +200,7 @@ class Informer:
                         kept = self.view.get(key)
                         if condition(kept):
                             return kept
-                    if not await self._next_change(wakeup, QUIET):
+                    if not await self._next_change(wakeup, RECHECK_INTERVAL):
                         await self.reopen_if_behind(key)
 
     async def wait_gone(self, key: Key, uid: str, *, deadline: float) -> None:
@@ -218,7 +218,7 @@ class Informer:
                     if not is_seen and (was_seen or not await self._exists(key, uid)):
                         return
                     was_seen = is_seen
-                    if not await self._next_change(wakeup, QUIET) and is_seen:
+                    if not await self._next_change(wakeup, RECHECK_INTERVAL) and is_seen:
                         await self.reopen_if_behind(key)
 
     def subscribe(self, *keys: Key, wakeup: asyncio.Event) -> AbstractContextManager[asyncio.Event]:
@@ -229,7 +229,7 @@ class Informer:
         """Open the watch again if it has missed a change of an object; return whether it did.
 
         Packets can get lost without an end of the connection; `Watcher` itself notices that only after a minute. A single
-        event can get lost, too. A subscriber calls this after `QUIET` seconds without news of its object.
+        event can get lost, too. A subscriber calls this after `RECHECK_INTERVAL` seconds without news of its object.
 
         It asks about the object whose subscriber has waited longest for a check. It asks nothing, and returns False, if it
         has asked too often already, or if no watch is open; also returns False if the API server does not answer.
@@ -283,7 +283,7 @@ class Informer:
         """
         before = self.view.entry(key)
         try:
-            async with asyncio.timeout(QUIET):
+            async with asyncio.timeout(RECHECK_INTERVAL):
                 found = await self._selected(key)
         except (KubeError, TimeoutError):
             return False

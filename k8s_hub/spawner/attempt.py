@@ -19,7 +19,7 @@ from k8s_hub.diagnosis.rules import diagnose
 from k8s_hub.kube.core.errors import KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.kube.event_subscription import EventSubscription, Involved
-from k8s_hub.kube.informer import Informer
+from k8s_hub.kube.informer import RECHECK_INTERVAL, Informer
 from k8s_hub.naming.ownership import ServerIdentity, with_attempt_id, with_user_id
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.objects.raw import Raw
@@ -111,9 +111,6 @@ class LatestRun:
 
 
 T = TypeVar("T")
-
-LOOK_AGAIN = 5.0
-"""Seconds without news after which to judge the same facts again, because grace periods run out."""
 
 ASKING = RetryPolicy(deadline=math.inf)
 """The deadline of the start is the only limit."""
@@ -207,7 +204,10 @@ async def watch_until(
     claims: Sequence[Key] = (),
     feed: EventSubscription | None = None,
 ) -> T:
-    """Look now and after every change: emit each diagnosis, and return the first result that is not one."""
+    """Look now and after every change: emit each diagnosis, and return the first result that is not one.
+
+    Looks again after `RECHECK_INTERVAL` without news, because grace periods run out.
+    """
     wakeup = asyncio.Event()
     with ExitStack() as stack:
         stack.enter_context(attempt.cluster.pods.subscribe(*filter(None, [pod]), wakeup=wakeup))
@@ -222,7 +222,7 @@ async def watch_until(
             if seen.fatal:
                 raise SpawnFailed(seen)
             attempt.emit(_trouble_of_views(attempt, claims) or seen)
-            if not await wait_for(wakeup, LOOK_AGAIN):
+            if not await wait_for(wakeup, RECHECK_INTERVAL):
                 await attempt.cluster.check_watches(pod, *claims)
 
 

@@ -16,7 +16,7 @@ from k8s_hub.spawner.attempt import Attempt, start_failure
 from k8s_hub.spawner.cluster import Cluster
 from k8s_hub.spawner.database import HubDatabase
 
-LOOK_AGAIN = 1.0
+NAMESPACE_POLL = 1.0
 """Seconds between two checks whether a namespace is gone."""
 
 
@@ -45,7 +45,7 @@ async def ensure_namespace(attempt: Attempt, manifest: Raw) -> Raw | None:
         if not is_dying(existing):
             return None if is_prepared else existing
         attempt.emit(dying_namespace(existing))
-        await asyncio.sleep(LOOK_AGAIN)
+        await asyncio.sleep(NAMESPACE_POLL)
     return None
 
 

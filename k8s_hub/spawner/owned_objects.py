@@ -13,7 +13,7 @@ from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.attempt import Attempt, delete
 from k8s_hub.spawner.start import create_or_find
 
-LOOK_AGAIN = 0.5
+LEFTOVER_POLL = 0.5
 """Seconds between two checks whether a leftover is gone; the spawner does not watch Secrets and Services."""
 
 
@@ -59,4 +59,4 @@ async def _make_room(attempt: Attempt, resource: Resource, existing: Raw) -> Non
         await delete(attempt, resource, existing)
         return
     attempt.emit(leftover(existing, resource.kind))
-    await asyncio.sleep(LOOK_AGAIN)
+    await asyncio.sleep(LEFTOVER_POLL)

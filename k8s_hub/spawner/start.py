@@ -25,11 +25,11 @@ from k8s_hub.diagnosis.refusals import is_account_missing_yet
 from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError
 from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.kube.event_subscription import EventSubscription
+from k8s_hub.kube.informer import RECHECK_INTERVAL
 from k8s_hub.naming.ownership import Relation, has_user_id, is_of_namesake, is_ours, relation
 from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.attempt import (
-    LOOK_AGAIN,
     Attempt,
     delete,
     get,
@@ -218,7 +218,7 @@ async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: 
                     raise SpawnFailed(seen)
                 if probing.has_asked:
                     attempt.emit(seen)
-                if not await wait_for(wakeup, min(LOOK_AGAIN, seconds - waited)):
+                if not await wait_for(wakeup, min(RECHECK_INTERVAL, seconds - waited)):
                     await attempt.cluster.check_watches(key_of(pod))
 
 
