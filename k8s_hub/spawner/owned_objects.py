@@ -35,7 +35,7 @@ async def create_owned_objects(attempt: Attempt, pod: Raw, objects: Sequence[Own
             attempt,
             owned.resource,
             _complete(owned, pod, attempt),
-            make_room=partial(_make_room, attempt, owned.resource),
+            on_older=partial(_delete_leftover, attempt, owned.resource),
             foreign=partial(foreign_object, kind=owned.resource.kind),
         )
 
@@ -53,7 +53,7 @@ def _complete(owned: OwnedObject, pod: Raw, attempt: Attempt) -> Raw:
     return attempt.marked(owned_by(typed, reference_to_pod(pod)))
 
 
-async def _make_room(attempt: Attempt, resource: Resource, existing: Raw) -> None:
+async def _delete_leftover(attempt: Attempt, resource: Resource, existing: Raw) -> None:
     """Delete a leftover of an earlier pod of this server, or pause if its deletion is under way."""
     if not is_dying(existing):
         await delete(attempt, resource, existing)

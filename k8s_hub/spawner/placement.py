@@ -27,7 +27,7 @@ from k8s_hub.spawner.attempt import Attempt, watch_until
 from k8s_hub.spawner.cluster import mounting
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.spec import ServerSpec
-from k8s_hub.spawner.start import make_room, until_seen
+from k8s_hub.spawner.start import delete_older_pods, until_seen
 
 
 class PlacementLock:
@@ -55,7 +55,7 @@ async def placement_lock(
     whose = (attempt.cluster.api.host, attempt.identity.namespace, attempt.identity.username)
     placement = _placement_locks.setdefault(whose, placement)
     # Before the lock: a pod on a dead node may take minutes to go, and the user's other servers must not wait.
-    await make_room(attempt, spec.pod_name)
+    await delete_older_pods(attempt, spec.pod_name)
     # Before the lock too: a user reads about this wait for another server's node, but not about one for the lock.
     await _until_known(attempt, _mounted(pod, claims))
     async with placement.lock:

@@ -54,35 +54,35 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two requests to a server that does not answer yet: the first and the longest pause."""
 
 
-async def make_room(attempt: Attempt, name: str) -> None:
-    """Remove older pods of this server that the view shows; return when they are gone."""
+async def delete_older_pods(attempt: Attempt, name: str) -> None:
+    """Delete older pods of this server that the view shows; return when they are gone."""
     key = attempt.key(name)
-    await _clear_earlier_names(attempt, key)
+    await _delete_renamed_pods(attempt, key)
     while (existing := attempt.cluster.pods.view.get(key)) is not None:
         if relation(existing, attempt.identity, attempt.attempt_id) not in {Relation.OLDER, Relation.DYING}:
             return
-        await _clear_away(attempt, existing)
+        await _delete_older_pod(attempt, existing)
 
 
-async def _clear_earlier_names(attempt: Attempt, key: Key) -> None:
-    """Remove this server's pods with other names, from before a rename of its user; return when they are gone."""
+async def _delete_renamed_pods(attempt: Attempt, key: Key) -> None:
+    """Delete this server's pods with other names, from before a rename of its user; return when they are gone."""
     identity = attempt.identity
     if identity.user_id is None:
         return
     for pod in tuple(attempt.cluster.pods.view.find(owner(identity.user_id.number, identity.servername))):
         # Another hub of this namespace may have a user of this name, but never one of this id.
         if key_of(pod) != key and has_user_id(pod, identity) and is_ours(pod, identity):
-            await _clear_away(attempt, pod)
+            await _delete_older_pod(attempt, pod)
 
 
 async def create_pod(attempt: Attempt, manifest: Raw) -> Raw:
     """Return the pod of this attempt; delete older pods of this server, and leave another's untouched."""
-    await _clear_earlier_names(attempt, attempt.key(key_of(manifest).name))
+    await _delete_renamed_pods(attempt, attempt.key(key_of(manifest).name))
     return await create_or_find(
         attempt,
         PODS,
         attempt.marked(manifest),
-        make_room=partial(_clear_away, attempt),
+        on_older=partial(_delete_older_pod, attempt),
         foreign=partial(foreign_object, kind=PODS.kind),
         on_forbidden=partial(_until_set_up, attempt, attempt.key(key_of(manifest).name)),
     )
@@ -93,13 +93,13 @@ async def create_or_find(
     resource: Resource,
     body: Raw,
     *,
-    make_room: Callable[[Raw], Awaitable[object]],
+    on_older: Callable[[Raw], Awaitable[object]],
     foreign: Callable[[Raw], Diagnosis],
     on_forbidden: Callable[[Forbidden], Awaitable[object]] | None = None,
 ) -> Raw:
     """Return the object of this attempt (``body`` has its id): a new one, or one from a create that lost its reply.
 
-    Passes an older object of this server to ``make_room``. Leaves another owner's object untouched and fails the
+    Passes an older object of this server to ``on_older``. Leaves another owner's object untouched and fails the
     start. Retries the create each time ``on_forbidden`` returns.
     """
     key = attempt.key(key_of(body).name)
@@ -123,7 +123,7 @@ async def create_or_find(
             case Relation.FOREIGN:
                 raise SpawnFailed(foreign(existing))
             case Relation.OLDER | Relation.DYING:
-                await make_room(existing)
+                await on_older(existing)
 
 
 async def _until_set_up(attempt: Attempt, pod: Key, refusal: Forbidden) -> None:
@@ -304,7 +304,7 @@ def _is_about(event: Raw, uid: str) -> bool:
     return involved.get("kind") == PODS.kind and involved.get("uid") in {uid, None}
 
 
-async def _clear_away(attempt: Attempt, pod: Raw) -> None:
+async def _delete_older_pod(attempt: Attempt, pod: Raw) -> None:
     """Delete an earlier pod of this server, unless it is already being deleted; return when it is gone."""
     if not is_dying(pod):
         await delete(attempt, PODS, pod, grace_seconds=attempt.grace_seconds)
