@@ -39,7 +39,7 @@ class Plan:
     hub: HubConnectionSettings
     sweep_options: SweepOptions
     decider: Decider
-    every: timedelta  # between two sweeps
+    interval: timedelta  # between two sweeps
     activity_interval: timedelta | None
     probe: ProbeSettings | None
     warning: WarningSettings | None
@@ -79,7 +79,7 @@ def make_plan(options: CullerOptions, environment: Mapping[str, str]) -> Plan:
             spread=interval * SPREAD_PART if options.spread else timedelta(),
         ),
         decider=decider,
-        every=interval,
+        interval=interval,
         activity_interval=_time(options.activity_interval),
         probe=probe,
         warning=(

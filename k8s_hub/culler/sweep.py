@@ -12,7 +12,8 @@ Guarantees:
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -35,7 +36,14 @@ from k8s_hub.culler.event_bus import DecisionListener, UserDecisionListener, gua
 from k8s_hub.culler.outages import BRAKED, Outages
 from k8s_hub.culler.probe import ServerProbe
 from k8s_hub.culler.state import StateStore
-from k8s_hub.culler.throttling import STAGGER_SECONDS, Throttle, each, each_now, log_failures, retry
+from k8s_hub.culler.throttling import (
+    STAGGER_SECONDS,
+    Throttle,
+    gather_now,
+    gather_throttled,
+    log_failures,
+    retry,
+)
 from k8s_hub.hub.api import HubApi, UserPage, UserState
 from k8s_hub.hub.errors import HubError, HubForbidden
 from k8s_hub.hub.listing import UserList, read_all
@@ -89,16 +97,16 @@ class Sweep:
     now: Callable[[], datetime]
     _: KW_ONLY
     store: StateStore | None = None
-    servers: ServerProbe | None = None  # asks servers for their activity
+    probe: ServerProbe | None = None  # asks servers for their activity
     warn: Warn | None = None
     throttle: Throttle | None = None  # None: ``concurrency`` slots, however slow the hub is
     outages: Outages = field(default_factory=Outages)
-    every: timedelta | None = None  # until the next sweep; None: not known
+    interval: timedelta | None = None  # until the next sweep; None: not known
     on_decision: DecisionListener = lambda _decision, _action: None
     on_user_decision: UserDecisionListener = lambda _decision, _action: None
     history: SweepHistory = field(default_factory=SweepHistory)
 
-    async def look(self) -> Report:
+    async def dry_run(self) -> Report:
         """Run a dry sweep, which stops, deletes and warns nobody. It keeps only what the next sweep compares with."""
         return await replace(self, options=replace(self.options, dry_run=True)).run()
 
@@ -186,7 +194,7 @@ class Sweep:
 
     async def _choose(self, seen: _Seen) -> tuple[ProbeChoice, dict[Server, Exception]]:
         """Choose the servers to ask for their activity; return the errors of those that cannot be judged."""
-        if self.servers is None:
+        if self.probe is None:
             return ProbeChoice(), {}
         now = self.now()
 
@@ -196,25 +204,25 @@ class Sweep:
             probed_at = self.history.probed_at.get((server.user, server.name))
             return candidate(facts_of(server, user, self.store), limits, now, probed_at)
 
-        results = each_now(seen.servers, judge)
+        results = gather_now(seen.servers, judge)
         candidates = [result for result in results if isinstance(result, Candidate)]
-        can_ask = bool(candidates) and await self._can_probe(self.servers)
-        choice = choose(candidates, self.servers.per_sweep if can_ask else 0)
+        can_ask = bool(candidates) and await self._can_probe(self.probe)
+        choice = choose(candidates, self.probe.per_sweep if can_ask else 0)
         self.history.probed([(server.user, server.name) for server in choice.probed], now)
         return choice, _failures(seen.servers, results)
 
-    async def _can_probe(self, servers: ServerProbe) -> bool:
+    async def _can_probe(self, probe: ServerProbe) -> bool:
         try:
-            await retry(servers.refresh)
+            await retry(probe.refresh)
         except HubError as error:
             log.warning("ask_servers: no server asked, no idle-looking server stops in this sweep: %s", error)
             return False
         return True
 
     async def _ask(self, servers: Sequence[Server]) -> Mapping[Server, Work | None]:
-        if self.servers is None or not servers:
+        if self.probe is None or not servers:
             return {}
-        answers = await each(servers, self.servers.work, Throttle())  # ServerProbe limits itself
+        answers = await gather_throttled(servers, self.probe.work, Throttle())  # ServerProbe limits itself
         log_failures("server", _failures(map(str, servers), answers))
         return {
             server: None if isinstance(answer, Exception) else answer
@@ -242,7 +250,7 @@ class Sweep:
                 return decision
             return decision.held_back(Cause.UNPROBED, "a later sweep asks it for its activity first")
 
-        results = await each(servers, decide, Throttle(self.options.concurrency))
+        results = await gather_throttled(servers, decide, Throttle(self.options.concurrency))
         decisions = [result for result in results if isinstance(result, Decision)]
         return decisions, _failures(map(str, servers), results)
 
@@ -265,7 +273,7 @@ class Sweep:
             len(held),
             running,
         )
-        until = None if self.every is None else now + self.every
+        until = None if self.interval is None else now + self.interval
         return [
             decision.held_back(Cause.MASS_CULL, BRAKED, until) if server_key(decision) in held else decision
             for decision in decisions
@@ -283,7 +291,7 @@ class Sweep:
             for decision in decisions
             if wants_notice(decision.facts, decision.verdict, decision.at, notice)
         ]
-        notices = await each(due, self._warn_one, Throttle(self.options.concurrency))
+        notices = await gather_throttled(due, self._warn_one, Throttle(self.options.concurrency))
         log_failures("server", _failures((decision.subject for decision in due), notices))
         given = {
             server_key(decision): given
@@ -323,15 +331,12 @@ class Sweep:
         actions = self._actions
 
         async def stop(decision: Decision) -> Outcome:
-            try:
+            with _emitting_failure(decision, on_decision):
                 outcome = await actions.stop(decision)
-            except Exception:
-                on_decision(decision, Action.FAILED)
-                raise
             on_decision(outcome.decision, outcome.action)
             return outcome
 
-        results = await each(
+        results = await gather_throttled(
             to_stop, stop, self._throttle, over=self.options.spread.total_seconds(), apart=STAGGER_SECONDS
         )
         done = [result for result in results if isinstance(result, Outcome)]
@@ -356,15 +361,12 @@ class Sweep:
         actions = self._actions
 
         async def delete(decision: UserDecision) -> Action:
-            try:
+            with _emitting_failure(decision, on_decision):
                 action = Action.DELETED if await actions.delete(decision) else Action.KEPT
-            except Exception:
-                on_decision(decision, Action.FAILED)
-                raise
             on_decision(decision, action)
             return action
 
-        results = await each(due, delete, self._throttle)
+        results = await gather_throttled(due, delete, self._throttle)
         fates = Counter(result for result in results if isinstance(result, Action))
         return fates, undecided | _failures((decision.user.name for decision in due), results)
 
@@ -388,7 +390,7 @@ class Sweep:
             if user.servers is not None
             and all((user.name, server.name) in stopped for server in user.servers)
         ]
-        results = each_now(users, lambda user: self.decider.decide_user(user, now))
+        results = gather_now(users, lambda user: self.decider.decide_user(user, now))
         due = [result for result in results if isinstance(result, UserDecision) and result.verdict.culls]
         return due, _failures((user.name for user in users), results)
 
@@ -413,7 +415,7 @@ class Sweep:
             now=self.now,
             outages=self.outages,
             store=self.store,
-            servers=self.servers,
+            probe=self.probe,
             remove_named=self.options.remove_named_servers,
         )
 
@@ -422,6 +424,16 @@ def _with_notice(decision: Decision, notice: Notice | None) -> Decision:
     if notice is None:
         return decision
     return replace(decision, facts=replace(decision.facts, notice=notice), is_warned=True)
+
+
+@contextmanager
+def _emitting_failure(decision: T, on_decision: Callable[[T, Action], object]) -> Iterator[None]:
+    """Emit a decision as failed if the body raises."""
+    try:
+        yield
+    except Exception:
+        on_decision(decision, Action.FAILED)
+        raise
 
 
 def _failures(of: Iterable[T], results: Iterable[object]) -> dict[T, Exception]:

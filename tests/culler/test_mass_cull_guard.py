@@ -59,7 +59,7 @@ async def test_a_clock_that_jumps_stops_nothing_at_first(caplog):
         lambda: clock[0],
         on_decision=lambda *fate: told.append(fate),
     )
-    await sweep.look()
+    await sweep.dry_run()
     clock[0] += timedelta(hours=5)
     report = await sweep.run()
     assert (report.stopped, report.held_by_guard, report.kept) == (5, 20, {"held back by the brake": 20})
@@ -84,7 +84,7 @@ async def test_page_and_explain_know_what_is_held_back_until_the_next_sweep():
         SweepOptions(),
         Decider(limits=LIMITS),
         lambda: clock[0],
-        every=timedelta(minutes=5),
+        interval=timedelta(minutes=5),
         on_decision=bus.decision,
     )
 
@@ -107,5 +107,5 @@ async def test_page_and_explain_know_what_is_held_back_until_the_next_sweep():
 async def test_a_sweep_that_stops_what_was_idle_before_is_not_braked():
     hub = InMemoryHub(*(user(f"user{index}", server(f"user{index}")) for index in range(20)))
     sweep = Sweep(hub, SweepOptions(), Decider(limits=LIMITS), lambda: NOW)
-    assert (await sweep.look()).would_stop == 20
+    assert (await sweep.dry_run()).would_stop == 20
     assert (await sweep.run()).stopped == 20

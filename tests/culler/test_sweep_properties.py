@@ -212,7 +212,7 @@ def test_nobody_at_work_is_stopped_and_no_bad_reply_costs_a_sweep(users, data):
             Decider(limits=LIMITS),
             now,
             store=Holds(kept),
-            servers=data.draw(st.sampled_from([None, probed])),
+            probe=data.draw(st.sampled_from([None, probed])),
             on_decision=on_decision,
         )
         for _ in range(2):
@@ -280,7 +280,7 @@ def test_what_a_server_itself_says_is_heard_right_before_its_stop(users, data):
     probed = DrawnServers(data, 100)
 
     async def main(now):
-        sweep = Sweep(hub, SweepOptions(), Decider(limits=LIMITS), lambda: NOW, servers=probed)
+        sweep = Sweep(hub, SweepOptions(), Decider(limits=LIMITS), lambda: NOW, probe=probed)
         before = {(each.user, each.name): each for owner in users for each in owner.servers}
         await sweep.run()
         left = {(each.user, each.name) for owner in hub.users.values() for each in owner.servers}

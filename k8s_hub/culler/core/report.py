@@ -223,10 +223,10 @@ class Health:
 
 
 class Pulse:
-    """Owns the time of the last successful sweep; ``now`` is the clock, ``every`` the interval."""
+    """Owns the time of the last successful sweep; ``now`` is the clock, ``interval`` the time between two sweeps."""
 
-    def __init__(self, every: timedelta, now: Callable[[], datetime]) -> None:
-        self._every = every
+    def __init__(self, interval: timedelta, now: Callable[[], datetime]) -> None:
+        self._interval = interval
         self._now = now
         self._begun = now()
         self._last_success: datetime | None = None
@@ -242,7 +242,7 @@ class Pulse:
 
     def health(self) -> Health:
         """Return the health. A sweep longer than the interval delays the next, which is no failure."""
-        patience = INTERVALS * max(self._every, timedelta(seconds=self._last_seconds))
+        patience = INTERVALS * max(self._interval, timedelta(seconds=self._last_seconds))
         silence = self._now() - (self._last_success or self._begun)
         return Health(
             healthy=silence <= patience,
