@@ -30,7 +30,7 @@ from k8s_hub.culler.core.policy import (
     wants_notice,
 )
 from k8s_hub.culler.core.probing import Candidate, ProbeChoice, candidate, choose
-from k8s_hub.culler.core.report import Report, SweepHistory, server_key
+from k8s_hub.culler.core.report import Report, SweepHistory
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import DecisionListener, UserDecisionListener, guarded
 from k8s_hub.culler.outages import BRAKED, Outages
@@ -201,14 +201,14 @@ class Sweep:
         def judge(server: Server) -> Candidate | None:
             user = seen.servers[server]
             limits = self.decider.rules.for_server(server, user, self.decider.limits, now).limits
-            probed_at = self.history.probed_at.get((server.user, server.name))
+            probed_at = self.history.probed_at.get(server.key)
             return candidate(facts_of(server, user, self.store), limits, now, probed_at)
 
         results = gather_now(seen.servers, judge)
         candidates = [result for result in results if isinstance(result, Candidate)]
         can_ask = bool(candidates) and await self._can_probe(self.probe)
         choice = choose(candidates, self.probe.per_sweep if can_ask else 0)
-        self.history.probed([(server.user, server.name) for server in choice.probed], now)
+        self.history.probed([server.key for server in choice.probed], now)
         return choice, _failures(seen.servers, results)
 
     async def _can_probe(self, probe: ServerProbe) -> bool:
@@ -261,7 +261,7 @@ class Sweep:
         now = self.now()
         notice = self.decider.notice
         decisions = [self.outages.held_back(decision, now, notice) for decision in decisions]
-        to_stop = [server_key(decision) for decision in decisions if decision.verdict.culls]
+        to_stop = [decision.key for decision in decisions if decision.verdict.culls]
         running = sum(decision.facts.server.ready for decision in decisions)
         held = mass_cull_guard(to_stop, self.history.in_use, running, self.options.brake_percent)
         self.history.decided(decisions)
@@ -275,7 +275,7 @@ class Sweep:
         )
         until = None if self.interval is None else now + self.interval
         return [
-            decision.held_back(Cause.MASS_CULL, BRAKED, until) if server_key(decision) in held else decision
+            decision.held_back(Cause.MASS_CULL, BRAKED, until) if decision.key in held else decision
             for decision in decisions
         ]
 
@@ -294,11 +294,11 @@ class Sweep:
         notices = await gather_throttled(due, self._warn_one, Throttle(self.options.concurrency))
         log_failures("server", _failures((decision.subject for decision in due), notices))
         given = {
-            server_key(decision): given
+            decision.key: given
             for decision, given in zip(due, notices, strict=True)
             if isinstance(given, Notice)
         }
-        return [_with_notice(decision, given.get(server_key(decision))) for decision in decisions], len(given)
+        return [_with_notice(decision, given.get(decision.key)) for decision in decisions], len(given)
 
     async def _warn_one(self, decision: Decision) -> Notice | None:
         """Warn one user; return the notice, or None if the warning failed."""
@@ -379,7 +379,7 @@ class Sweep:
         """
         # A server that something else stopped is a sign of an active user: wait for the next sweep.
         stopped = {
-            server_key(outcome.decision)
+            outcome.decision.key
             for outcome in outcomes
             if outcome.action in {Action.STOPPED, Action.WOULD_STOP}
         }
@@ -399,7 +399,7 @@ class Sweep:
     def _remember(self, seen: _Seen) -> None:
         if self.options.dry_run or seen.lost:
             return
-        running = self.history.saw_all([(server.user, server.name) for server in seen.servers])
+        running = self.history.saw_all([server.key for server in seen.servers])
         if self.store is not None:
             self.store.forget_all_but(running)
 

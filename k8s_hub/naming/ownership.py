@@ -158,9 +158,14 @@ def relation(obj: Raw, identity: ServerIdentity, attempt_id: str) -> Relation:
         return Relation.FOREIGN
     if is_dying(obj):
         return Relation.DYING
-    if annotations_of(obj).get(ATTEMPT_ANNOTATION) == attempt_id:
+    if attempt_id_of(obj) == attempt_id:
         return Relation.THIS_ATTEMPT
     return Relation.OLDER
+
+
+def attempt_id_of(obj: Raw) -> str | None:
+    """Return the id of the start that created the object; None if it has none."""
+    return annotations_of(obj).get(ATTEMPT_ANNOTATION)
 
 
 def with_attempt_id(obj: Raw, attempt_id: str) -> dict[str, Any]:

@@ -29,8 +29,8 @@ from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.informer import Informer
-from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, user_id_of
-from k8s_hub.objects.keys import Key, annotations_of, created_at, key_of, uid_of
+from k8s_hub.naming.ownership import attempt_id_of, user_id_of
+from k8s_hub.objects.keys import Key, created_at, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.orphans.plan import Facts, HubServers, find_lost
 from k8s_hub.orphans.reconciler import pods_in
@@ -136,7 +136,7 @@ class Adoption:
         except NotFound:  # the pod, or the Secret with its token, which goes with it
             return None
         # Nothing awaits from here until the spawn is pending.
-        attempt_id = annotations_of(pod).get(ATTEMPT_ANNOTATION)
+        attempt_id = attempt_id_of(pod)
         if uid_of(pod) != uid_of(seen) or not isinstance(judge_pod(pod), Alive):
             return None
         if token is None or attempt_id is None:

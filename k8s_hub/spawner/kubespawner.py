@@ -25,9 +25,9 @@ from k8s_hub.kube.core.errors import ConfigurationError, KubeError
 from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.naming import slugs
-from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION
+from k8s_hub.naming.ownership import attempt_id_of
 from k8s_hub.naming.templates import Scope, SettingError, scope_of
-from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, uid_of
+from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
 from k8s_hub.spawner import last_end, lifecycle, placement, preflight, security, storage
@@ -548,7 +548,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._life = lifecycle.seen_alive(self._life, entry)
         self.pod_id = uid_of(pod)
         if self._remembered.last_start is None and self._lost is None:
-            self._remembered.last_start = annotations_of(pod).get(ATTEMPT_ANNOTATION)
+            self._remembered.last_start = attempt_id_of(pod)
         cluster.pods.listen(key_of(pod), self._end_notifier)
         await sync_address(self, cluster, pod)
 

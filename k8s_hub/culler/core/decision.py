@@ -17,7 +17,7 @@ from k8s_hub.culler.core.policy import (
     runtime_ends,
 )
 from k8s_hub.culler.core.rules import MatchedRule
-from k8s_hub.hub.users import User
+from k8s_hub.hub.users import ServerKey, User
 from k8s_hub.objects import timestamps
 from k8s_hub.text import format_clock, format_duration
 
@@ -52,6 +52,11 @@ class Decision:
     at: datetime
     is_warned: bool = False  # its user was warned of the stop at the verdict's deadline
     held_until: datetime | None = None  # the culler stops no server before, because the hub was away
+
+    @property
+    def key(self) -> ServerKey:
+        """Which server it is about."""
+        return self.facts.server.key
 
     @property
     def idle(self) -> timedelta | None:

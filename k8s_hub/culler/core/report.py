@@ -121,7 +121,7 @@ class SweepHistory:
     def decided(self, decisions: Iterable[Decision]) -> None:
         """Note which servers a sweep saw in use."""
         self.in_use = frozenset(
-            server_key(each) for each in decisions if each.verdict.cause in {Cause.IN_USE, Cause.BUSY}
+            each.key for each in decisions if each.verdict.cause in {Cause.IN_USE, Cause.BUSY}
         )
 
     def probed(self, servers: Iterable[ServerKey], now: datetime) -> None:
@@ -130,7 +130,7 @@ class SweepHistory:
 
     def could_not_warn(self, decision: Decision) -> Notice | None:
         """Note a failed warning; after WARNING_TRIES of them, return the notice that counts as given."""
-        key, now = server_key(decision), decision.at
+        key, now = decision.key, decision.at
         new = Notice(at=now, since=decision.verdict.since or now)
         first, number = self._unwarned.get(key, (new, 0))
         if first.since != new.since:  # of an earlier idle period
@@ -148,11 +148,6 @@ class SweepHistory:
         self.probed_at = {key: at for key, at in self.probed_at.items() if key in recent}
         self._unwarned = {key: tries for key, tries in self._unwarned.items() if key in recent}
         return recent
-
-
-def server_key(decision: Decision) -> ServerKey:
-    """Return which server a decision is about."""
-    return decision.facts.server.user, decision.facts.server.name
 
 
 SWEEPS_KEPT = 500

@@ -31,9 +31,7 @@ def check_pods(
     ]
     for identity, pod in foreign:
         yield _in_the_way(identity, pod)
-    running = {
-        (user.name, server.name) for user in users for server in user.servers or () if is_active(server)
-    }
+    running = {server.key for user in users for server in user.servers or () if is_active(server)}
     uids = {server.uid for server in servers if _owner_of(server) in running}
     left = [
         pod

@@ -43,7 +43,7 @@ class Told:
         """Nothing is to be read first."""
 
     async def work(self, server):
-        return self._work.get((server.user, server.name))
+        return self._work.get(server.key)
 
 
 class Clock:
