@@ -10,11 +10,10 @@ Fields read: ``metadata.deletionTimestamp``; ``spec.restartPolicy``, ``spec.cont
 from dataclasses import dataclass
 from typing import Any
 
+from k8s_hub.naming.ownership import NOTEBOOK_CONTAINER
 from k8s_hub.objects.keys import is_dying, spec_of, status_of
 from k8s_hub.objects.raw import Raw
 
-#: The server's container. In a pod without this name, it is the first container.
-NOTEBOOK = "notebook"
 #: After so many failures in a row, a container counts as failed for good.
 RESTART_LIMIT = 3
 
@@ -105,9 +104,9 @@ def is_on_lost_node(pod: Raw) -> bool:
 
 
 def notebook_name(pod: Raw) -> str:
-    """Return the name of the server's container from the spec: the kubelet sorts statuses by name."""
+    """Return the name of the server's container, else that of the first, from the spec: the kubelet sorts statuses by name."""
     names = [container["name"] for container in spec_of(pod).get("containers") or ()]
-    return NOTEBOOK if NOTEBOOK in names or not names else names[0]
+    return NOTEBOOK_CONTAINER if NOTEBOOK_CONTAINER in names or not names else names[0]
 
 
 def notebook_status(pod: Raw) -> Raw | None:

@@ -26,6 +26,9 @@ SAME_NODE_ANNOTATION = "hub.jupyter.org/placed-beside"
 EXTRA_CLAIM_ANNOTATION = "hub.jupyter.org/extra-claim"
 """On an extra claim: its name in ``extra_claims``."""
 
+NOTEBOOK_CONTAINER = "notebook"
+"""The name of the server's container in a pod that a spawner created."""
+
 RELEASE_LABELS = ("app.kubernetes.io/instance", "release")
 
 _NUMBERS = range(1, 2**31)
