@@ -40,7 +40,7 @@ from k8s_hub.kube.notifier import Notifier
 from k8s_hub.kube.watcher import Watcher
 from k8s_hub.objects.keys import Key, uid_of, version_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.retries import Chance, RetryPolicy, retrying
+from k8s_hub.retries import RetryPolicy, Rng, retrying
 
 CONFIRM = RetryPolicy(deadline=math.inf)
 """Retries without a deadline of its own: the waiter has one."""
@@ -57,7 +57,8 @@ BETWEEN_CHECKS = 1.0
 CHECKS_AT_ONCE = 5
 """Most checks at one time. A bookmark wakes all waiters at once, so that they also ask at once."""
 
-LIFETIME = (300, 600)  # seconds after which the server closes a watch: rebalances watches over API servers
+WATCH_TIMEOUT = (300, 600)
+"""Seconds after which the server closes a watch: rebalances watches over API servers."""
 
 
 class Listener(Protocol):
@@ -79,28 +80,28 @@ class Informer:
         label_selector: str = "",
         project: Project,
         index: Index = no_index,
-        chance: Chance = random.random,
+        rng: Rng = random.random,
     ) -> None:
         """``namespace`` None means all namespaces. ``project`` and ``index`` must be pure functions."""
         self._api = api
         self._resource = resource
         self._namespace = namespace
         self._label_selector = label_selector
-        self._chance = chance
+        self._rng = rng
         self._notifier = Notifier[Key]()
         self._watcher = Watcher(
             api,
             resource,
             namespace,
             name=f"informer of {self}",
-            take=self._take,
+            on_event=self._on_event,
             on_open=self._notifier.notify_all,
             on_end=self._on_end,
             label_selector=label_selector,
-            lifetime=LIFETIME,
-            chance=chance,
+            watch_timeout=WATCH_TIMEOUT,
+            rng=rng,
         )
-        self._store = Store(project, index, on_odd=self._watcher.note_odd)
+        self._store = Store(project, index, on_malformed=self._watcher.note_malformed)
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._listeners = WeakValueDictionary[Key, Listener]()
@@ -353,7 +354,7 @@ class Informer:
     async def _exists(self, key: Key, uid: str) -> bool:
         try:
             found = await retrying(
-                CONFIRM, lambda: self._api.get(self._resource, key), on=Unavailable, chance=self._chance
+                CONFIRM, lambda: self._api.get(self._resource, key), on=Unavailable, rng=self._rng
             )
         except NotFound:
             return False
@@ -365,7 +366,7 @@ class Informer:
         self._notifier.notify_all()
         return True
 
-    def _take(self, event: WatchEvent) -> None:
+    def _on_event(self, event: WatchEvent) -> None:
         """Apply an event to the store: the only place that changes the view."""
         changed = self._store.apply(event)
         for listener in [self._listeners[key] for key in changed if key in self._listeners]:

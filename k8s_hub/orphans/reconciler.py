@@ -29,7 +29,7 @@ from k8s_hub.orphans.plan import (
     may_be_orphan,
 )
 from k8s_hub.orphans.removal import remove
-from k8s_hub.retries import Chance
+from k8s_hub.retries import Rng
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Reconciler:
     #: Returns the pods of servers that certainly run, start or stop: they are no orphans.
     running: Callable[[], Awaitable[Collection[Key]]]
     options: OrphanOptions
-    chance: Chance = random.random
+    rng: Rng = random.random
     #: The loop time of the first look that found an orphan, by uid.
     _first_seen: dict[str, float] = field(default_factory=dict)
     #: The uids of orphans that were logged: those that stay, and those whose deletion was refused.
@@ -90,7 +90,7 @@ class Reconciler:
     async def run(self) -> None:
         """Look again and again. Never raises."""
         while True:
-            await asyncio.sleep(INTERVAL * (1 + JITTER * self.chance()))
+            await asyncio.sleep(INTERVAL * (1 + JITTER * self.rng()))
             try:
                 await self._look()
             except KubeError as error:

@@ -7,11 +7,11 @@ import pytest
 
 from k8s_hub.kube.core.errors import Forbidden, RelistRequired, Unavailable
 from k8s_hub.kube.core.resources import EVENTS
-from k8s_hub.kube.core.watch import ListPage, Odd
+from k8s_hub.kube.core.watch import ListPage, Malformed
 from k8s_hub.kube.watcher import (
     ERROR_BACKOFF,
     HEALTHY,
-    MOST_ODD,
+    MOST_MALFORMED,
     UNAVAILABLE_BACKOFF,
     CooperativeYield,
     Watcher,
@@ -37,10 +37,10 @@ class Attempts:
             EVENTS,
             "hub",
             name="events in hub",
-            take=lambda _event: None,
+            on_event=lambda _event: None,
             on_open=lambda: None,
             on_end=self._on_end,
-            chance=lambda: 1.0,
+            rng=lambda: 1.0,
         )
 
     async def list_page(self, *_args, **_keywords):
@@ -172,15 +172,19 @@ async def test_lasting_trouble_is_logged_once_and_so_is_its_end(caplog):
 async def test_each_odd_object_is_logged_once_and_no_more_than_so_many(caplog):
     watcher = Attempts(None).watcher
     for _ in range(2):
-        for number in range(2 * MOST_ODD):
-            watcher.note_odd(Odd({"metadata": {"namespace": "hub", "name": f"p{number}"}}, "it has no uid"))
+        for number in range(2 * MOST_MALFORMED):
+            watcher.note_malformed(
+                Malformed({"metadata": {"namespace": "hub", "name": f"p{number}"}}, "it has no uid")
+            )
 
     assert caplog.messages[0] == "events in hub: skipped hub/p0: it has no uid"
-    assert len(caplog.messages) == len(set(caplog.messages)) == MOST_ODD
+    assert len(caplog.messages) == len(set(caplog.messages)) == MOST_MALFORMED
 
 
 async def test_a_name_with_control_characters_does_not_reach_the_log(caplog):
-    Attempts(None).watcher.note_odd(Odd({"metadata": {"name": "\x1b[2J\nforged line"}}, "it has no uid"))
+    Attempts(None).watcher.note_malformed(
+        Malformed({"metadata": {"name": "\x1b[2J\nforged line"}}, "it has no uid")
+    )
 
     assert caplog.messages == ["events in hub: skipped an object: it has no uid"]
 
