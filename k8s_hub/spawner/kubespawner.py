@@ -50,10 +50,10 @@ from k8s_hub.spawner.failures import (
     administrators_code,
     failure_of,
 )
+from k8s_hub.spawner.hub_tasks import start_hub_tasks, start_hub_tasks_soon
 from k8s_hub.spawner.lifecycle import Life, Starting
 from k8s_hub.spawner.manifest_builder import ManifestBuilder
 from k8s_hub.spawner.namespaces import ensure_namespace, may_use
-from k8s_hub.spawner.orphans import look_for_orphans, look_for_orphans_soon
 from k8s_hub.spawner.overridable import Overridable
 from k8s_hub.spawner.owned_objects import create_owned_objects
 from k8s_hub.spawner.poll import (
@@ -149,7 +149,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         if self.user is not None:
             is_made = type(self).__init__ is KubeSpawner.__init__
             preflight.log_unusable(self._resolver, security.Protection.of(self), is_made=is_made)
-            look_for_orphans_soon(self)
+            start_hub_tasks_soon(self)
 
     def traits(self, **metadata: Any) -> dict[str, Any]:
         """Return the traits, as traitlets does, but look for the configurable ones once per class, not per spawner."""
@@ -173,7 +173,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     async def _connect(self) -> Cluster:
         cluster = await self._views.join(self, with_claims=storage.needs_claims(self))
-        await look_for_orphans(self, cluster)
+        await start_hub_tasks(self, cluster)
         return cluster
 
     @property
