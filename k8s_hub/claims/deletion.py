@@ -16,7 +16,7 @@ from k8s_hub.naming.ownership import (
     matches_release,
 )
 from k8s_hub.naming.templates import Scope
-from k8s_hub.objects.keys import annotations_of, is_dying, key_of, uid_of
+from k8s_hub.objects.keys import annotations_of, is_terminating, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 
 
@@ -92,7 +92,7 @@ def _doubt(claim: Raw, identity: ServerIdentity, scope: Scope) -> str | None:
     """Return the first reason to keep the claim that is in the claim itself."""
     owner = username_of(claim)
     doubts = (
-        (is_dying(claim), "it is already being deleted"),
+        (is_terminating(claim), "it is already being deleted"),
         (not uid_of(claim), "it has no uid: the delete could hit a later claim of the same name"),
         (owner is None, "it has no username annotation"),
         (owner != identity.username, f"it is annotated for the user {owner!r}"),

@@ -25,7 +25,7 @@ from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import (
     Key,
     annotations_of,
-    is_dying,
+    is_terminating,
     key_of,
     metadata_of,
     owner_uids,
@@ -214,7 +214,7 @@ def _is_of_hub(resource: Resource, obj: Raw, facts: Facts) -> bool:
 
 def _has_no_other_end(resource: Resource, obj: Raw, facts: Facts) -> bool:
     """Tell whether it is old, is not being deleted, and is not owned by a pod that exists."""
-    is_left = not is_dying(obj) and _is_old(obj, facts.now)
+    is_left = not is_terminating(obj) and _is_old(obj, facts.now)
     return is_left and (resource is PODS or owner_uids(obj).isdisjoint(facts.pod_uids))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.core.errors import Conflict, NotFound
-from k8s_hub.objects.keys import is_dying, uid_of
+from k8s_hub.objects.keys import is_terminating, uid_of
 from k8s_hub.orphans.plan import Facts, Orphan, judge
 
 GONE = "it is already gone"
@@ -20,7 +20,7 @@ async def remove(api: KubeApi, orphan: Orphan, read_facts: Callable[[], Awaitabl
         obj = await api.get(orphan.resource, orphan.key)
         if uid_of(obj) != orphan.uid:
             return REPLACED
-        if is_dying(obj):
+        if is_terminating(obj):
             return "it is already being deleted"
         again = judge(orphan.resource, obj, await read_facts())
         if again is None:

@@ -78,7 +78,7 @@ class LatestRun:
     progress: Progress = field(default_factory=Progress)
     creates: PendingCreates = field(default_factory=PendingCreates)
     #: The events of the start; None before it, or if the spawner does not watch events.
-    feed: EventSubscription | None = None
+    subscription: EventSubscription | None = None
     #: True once a form has shown how the last server ended.
     has_shown_end: bool = False
     #: Values of the starting pod that no message and no log may contain.
@@ -106,13 +106,13 @@ class LatestRun:
 
     def events(self) -> list[Raw]:
         """Return the events about the pod since the start began, latest last."""
-        heard = () if self.feed is None else self.feed.events()
+        heard = () if self.subscription is None else self.subscription.events()
         return [event for event in heard if (event.get("involvedObject") or {}).get("kind") == PODS.kind]
 
 
 T = TypeVar("T")
 
-ASKING = RetryPolicy(deadline=math.inf)
+UNTIL_DEADLINE = RetryPolicy(deadline=math.inf)
 """The deadline of the start is the only limit."""
 
 
@@ -142,7 +142,7 @@ class Attempt:
         def on_wait(error: Unavailable, _seconds: float) -> None:
             self.emit(_waiting_for_cluster(error))
 
-        return await retrying(ASKING, call, on=Unavailable, on_wait=on_wait)
+        return await retrying(UNTIL_DEADLINE, call, on=Unavailable, on_wait=on_wait)
 
     async def create(self, resource: Resource, namespace: str, body: Raw) -> Raw:
         """Create an object; if this start is cancelled meanwhile, a stop has to remove the object."""
@@ -202,7 +202,7 @@ async def watch_until(
     *,
     pod: Key | None = None,
     claims: Sequence[Key] = (),
-    feed: EventSubscription | None = None,
+    subscription: EventSubscription | None = None,
 ) -> T:
     """Look now and after every change: emit each diagnosis, and return the first result that is not one.
 
@@ -212,8 +212,8 @@ async def watch_until(
     with ExitStack() as stack:
         stack.enter_context(attempt.cluster.pods.subscribe(*filter(None, [pod]), wakeup=wakeup))
         stack.enter_context(attempt.cluster.claims.subscribe(*claims, wakeup=wakeup))
-        if feed is not None:
-            stack.enter_context(feed.notifying(wakeup))
+        if subscription is not None:
+            stack.enter_context(subscription.notifying(wakeup))
         while True:
             wakeup.clear()
             seen = look()
@@ -246,10 +246,10 @@ async def wait_for(wakeup: asyncio.Event, seconds: float) -> bool:
         return False
 
 
-def subscribe(feed: EventSubscription | None, resource: Resource, key: Key) -> None:
+def subscribe(subscription: EventSubscription | None, resource: Resource, key: Key) -> None:
     """Get the events of an object from now on, if the spawner watches events."""
-    if feed is not None:
-        feed.add(Involved(resource.kind, key))
+    if subscription is not None:
+        subscription.add(Involved(resource.kind, key))
 
 
 async def get(attempt: Attempt, resource: Resource, key: Key) -> Raw | None:

@@ -27,7 +27,7 @@ from k8s_hub.kube.pool import InformerPool
 from k8s_hub.naming import slugs
 from k8s_hub.naming.ownership import attempt_id_of
 from k8s_hub.naming.templates import Scope, SettingError, scope_of
-from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
 from k8s_hub.spawner import last_end, lifecycle, placement, preflight, security, storage
@@ -82,13 +82,13 @@ if TYPE_CHECKING:
     from k8s_hub.kube.event_subscription import EventSubscription
     from k8s_hub.spawner.adoption import LostServer
 
-LAST_WORDS = 2.0
-LAST_WORDS_SHARE = 0.05
+DEADLINE_MARGIN = 2.0
+DEADLINE_MARGIN_SHARE = 0.05
 """start() gives up with a reason this many seconds before the hub's deadline, or this share of a short one."""
 
 
-def _until_last_words(timeout: float) -> float:
-    return timeout - min(LAST_WORDS, timeout * LAST_WORDS_SHARE)
+def _before_deadline(timeout: float) -> float:
+    return timeout - min(DEADLINE_MARGIN, timeout * DEADLINE_MARGIN_SHARE)
 
 
 def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
@@ -362,7 +362,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         """
         started = utcnow()
         begun, seconds = asyncio.get_running_loop().time(), self.start_timeout
-        limit = asyncio.timeout_at(begun + _until_last_words(seconds))
+        limit = asyncio.timeout_at(begun + _before_deadline(seconds))
         url = ""
         try:
             async with limit:
@@ -373,7 +373,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                         await self.load_user_options()
                 # The hub already waits when a profile sets start_timeout: the profile can only shorten it.
                 seconds = min(seconds, self.start_timeout)
-                limit.reschedule(begun + _until_last_words(seconds))
+                limit.reschedule(begun + _before_deadline(seconds))
                 attempt = await self._attempt(started)
                 with as_start_failures(attempt, PODS.kind, self.pod_name):
                     lost, self._lost = self._lost, None
@@ -406,13 +406,13 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._remembered.use_namespace(self.namespace)
         self._life = lifecycle.create_begun(attempt.attempt_id)
         self._remembered.last_start = attempt.attempt_id
-        async with attempt.cluster.following() as feed:
-            self._run.feed = feed
-            claims = await self._ensure_claims(attempt, feed)
+        async with attempt.cluster.following() as subscription:
+            self._run.subscription = subscription
+            claims = await self._ensure_claims(attempt, subscription)
             manifest = await self._manifests.pod()
             self.pod_name = key_of(manifest).name
             attempt.cluster.pending_deletes.withdraw_matching(self._own_pod.key)
-            subscribe(feed, PODS, self._own_pod.key)
+            subscribe(subscription, PODS, self._own_pod.key)
             self._run.secrets = security.secrets_in(manifest, self)
             secure = security.secured(manifest, security.Protection.of(self), self.api_token)
             spec = self._spec()
@@ -427,7 +427,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 with administrators_code("KubeSpawner.after_pod_created_hook"):
                     await maybe_future(self.after_pod_created_hook(self, pod))
             secrets = {key_of(each.manifest).name for each in owned if each.resource is SECRETS}
-            serving = await until_serving(attempt, pod, [key_of(claim) for claim in claims], feed, secrets)
+            serving = await until_serving(
+                attempt, pod, [key_of(claim) for claim in claims], subscription, secrets
+            )
         self.log.info("%s: the pod runs on %s", key_of(serving), serving["spec"].get("nodeName"))
         return serving
 
@@ -447,19 +449,24 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             raise SpawnFailed(no_cluster(str(error))) from error
         return begin(self, cluster, self._run, started)
 
-    async def _ensure_claims(self, attempt: Attempt, feed: "EventSubscription | None") -> list[Raw]:
+    async def _ensure_claims(self, attempt: Attempt, subscription: "EventSubscription | None") -> list[Raw]:
         """Return this server's claims, home first; create those that are missing."""
         claims = []
         if self.storage_pvc_ensure:
             home = await storage.ensure_home(
-                attempt, self._spec(), HubDatabase.of(self), self._manifests.home_claim, feed
+                attempt, self._spec(), HubDatabase.of(self), self._manifests.home_claim, subscription
             )
             self._remembered.find_home(key_of(home).name)
             await storage.grow(attempt, home, self.storage_capacity if self.storage_grow else None)
             claims.append(home)
         for extra in parse_extra_claims(self.extra_claims):
             claim = await storage.ensure_extra_claim(
-                attempt, self._spec(), extra, HubDatabase.of(self), resolver=self._resolver, feed=feed
+                attempt,
+                self._spec(),
+                extra,
+                HubDatabase.of(self),
+                resolver=self._resolver,
+                subscription=subscription,
             )
             self.extra_claim_names = {**self.extra_claim_names, extra.name: key_of(claim).name}
             await storage.grow(attempt, claim, extra.capacity if self.storage_grow else None)
@@ -531,7 +538,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 if self._run.log.log_end(level, key_of(pod), end.reason, end_in_words(pod, end)):
                     self._remembered.last_end = last_end.end_of_pod(pod, end)
                 # Somebody may be draining the node: another delete would cut the pod's grace period short.
-                if self.delete_stopped_pods and not is_dying(pod):
+                if self.delete_stopped_pods and not is_terminating(pod):
                     delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
                 return end.code
             case PodAlive(pod=pod, entry=entry):

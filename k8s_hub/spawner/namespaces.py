@@ -4,13 +4,13 @@ import asyncio
 from itertools import chain
 from typing import Any
 
-from k8s_hub.diagnosis.obstacles import dying_namespace
+from k8s_hub.diagnosis.obstacles import terminating_namespace
 from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound
 from k8s_hub.kube.core.resources import NAMESPACES
 from k8s_hub.manifests.metadata import USERNAME_LABEL
 from k8s_hub.naming import slugs
 from k8s_hub.naming.ownership import ServerIdentity, is_of_hub
-from k8s_hub.objects.keys import Key, is_dying, key_of, labels_of, metadata_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.attempt import Attempt, start_failure
 from k8s_hub.spawner.cluster import Cluster
@@ -42,9 +42,9 @@ async def ensure_namespace(attempt: Attempt, manifest: Raw) -> Raw | None:
             raise start_failure(attempt, refusal, NAMESPACES.kind, key.name) from refusal
         except KubeError as error:
             raise start_failure(attempt, error, NAMESPACES.kind, key.name) from error
-        if not is_dying(existing):
+        if not is_terminating(existing):
             return None if is_prepared else existing
-        attempt.emit(dying_namespace(existing))
+        attempt.emit(terminating_namespace(existing))
         await asyncio.sleep(NAMESPACE_POLL)
     return None
 

@@ -8,7 +8,7 @@ from functools import partial
 from k8s_hub.diagnosis.obstacles import foreign_object, leftover
 from k8s_hub.kube.core.resources import Resource
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
-from k8s_hub.objects.keys import annotations_of, is_dying, metadata_of, owned_by, reference_to_pod
+from k8s_hub.objects.keys import annotations_of, is_terminating, metadata_of, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.attempt import Attempt, delete
 from k8s_hub.spawner.start import create_or_find
@@ -55,7 +55,7 @@ def _complete(owned: OwnedObject, pod: Raw, attempt: Attempt) -> Raw:
 
 async def _delete_leftover(attempt: Attempt, resource: Resource, existing: Raw) -> None:
     """Delete a leftover of an earlier pod of this server, or pause if its deletion is under way."""
-    if not is_dying(existing):
+    if not is_terminating(existing):
         await delete(attempt, resource, existing)
         return
     attempt.emit(leftover(existing, resource.kind))

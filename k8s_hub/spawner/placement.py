@@ -24,7 +24,7 @@ from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION
 from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.attempt import Attempt, watch_until
-from k8s_hub.spawner.cluster import mounting
+from k8s_hub.spawner.cluster import mount_index_key
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.spec import ServerSpec
 from k8s_hub.spawner.start import delete_older_pods, until_seen
@@ -119,7 +119,7 @@ def _plan(attempt: Attempt, claims: Sequence[Raw]) -> Placement:
 
     def found(claim: Key) -> Iterator[Raw]:
         """Yield the user's pods that mount the claim, those from before a rename, too; one may come twice."""
-        return chain.from_iterable(pods.find(mounting(user, claim)) for user in users)
+        return chain.from_iterable(pods.find(mount_index_key(user, claim)) for user in users)
 
     return plan_placement(identity, claims, found)
 

@@ -16,7 +16,7 @@ from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity, attempt_id_
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, scope_of
 from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.spawner.cluster import owner
+from k8s_hub.spawner.cluster import server_index_key
 from k8s_hub.spawner.database import HubDatabase
 
 _names_of = lru_cache(maxsize=1000)(Names.of)  # a start needs these eight times
@@ -71,9 +71,9 @@ class OwnPod:
     def all_in(self, pods: View) -> list[Raw]:
         """Return this server's pods in the view, the one with its name first: the others may have old names."""
         server, found = self.server, {self.key: pods.get(self.key)}
-        owners = [owner(server.username, server.servername)]
+        owners = [server_index_key(server.username, server.servername)]
         if server.user_id is not None:
-            owners.append(owner(server.user_id.number, server.servername))
+            owners.append(server_index_key(server.user_id.number, server.servername))
         for each in owners:
             found |= {key_of(pod): pod for pod in pods.find(each)}
         return [pod for pod in found.values() if pod is not None and self.is_own(pod)]

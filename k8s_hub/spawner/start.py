@@ -27,7 +27,7 @@ from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.kube.event_subscription import EventSubscription
 from k8s_hub.kube.informer import RECHECK_INTERVAL
 from k8s_hub.naming.ownership import Relation, has_user_id, is_of_namesake, is_ours, relation
-from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of, version_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.spawner.attempt import (
     Attempt,
@@ -40,7 +40,7 @@ from k8s_hub.spawner.attempt import (
     wait_for,
     watch_until,
 )
-from k8s_hub.spawner.cluster import owner
+from k8s_hub.spawner.cluster import server_index_key
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.readiness import Probe
 
@@ -59,7 +59,10 @@ async def delete_older_pods(attempt: Attempt, name: str) -> None:
     key = attempt.key(name)
     await _delete_renamed_pods(attempt, key)
     while (existing := attempt.cluster.pods.view.get(key)) is not None:
-        if relation(existing, attempt.identity, attempt.attempt_id) not in {Relation.OLDER, Relation.DYING}:
+        if relation(existing, attempt.identity, attempt.attempt_id) not in {
+            Relation.OLDER,
+            Relation.TERMINATING,
+        }:
             return
         await _delete_older_pod(attempt, existing)
 
@@ -69,7 +72,9 @@ async def _delete_renamed_pods(attempt: Attempt, key: Key) -> None:
     identity = attempt.identity
     if identity.user_id is None:
         return
-    for pod in tuple(attempt.cluster.pods.view.find(owner(identity.user_id.number, identity.servername))):
+    for pod in tuple(
+        attempt.cluster.pods.view.find(server_index_key(identity.user_id.number, identity.servername))
+    ):
         # Another hub of this namespace may have a user of this name, but never one of this id.
         if key_of(pod) != key and has_user_id(pod, identity) and is_ours(pod, identity):
             await _delete_older_pod(attempt, pod)
@@ -122,7 +127,7 @@ async def create_or_find(
                 raise SpawnFailed(namesakes_object(existing, resource.kind))
             case Relation.FOREIGN:
                 raise SpawnFailed(foreign(existing))
-            case Relation.OLDER | Relation.DYING:
+            case Relation.OLDER | Relation.TERMINATING:
                 await on_older(existing)
 
 
@@ -148,14 +153,16 @@ async def until_serving(
     attempt: Attempt,
     pod: Raw,
     claims: Sequence[Key],
-    feed: EventSubscription | None,
+    subscription: EventSubscription | None,
     created_secrets: Collection[str] = (),
 ) -> Raw:
     """Return the kept part of the pod once it is ready for its user; fail as soon as waiting cannot help."""
-    look = _looking_at(attempt, pod, claims, feed, created_secrets)
+    look = _looking_at(attempt, pod, claims, subscription, created_secrets)
     while True:
         try:
-            serving = await watch_until(attempt, look, pod=key_of(pod), claims=claims, feed=feed)
+            serving = await watch_until(
+                attempt, look, pod=key_of(pod), claims=claims, subscription=subscription
+            )
         except SpawnFailed as failure:
             if failure.diagnosis.reason is not Reason.DELETED or not await _is_overlooked(attempt, pod):
                 raise
@@ -192,11 +199,11 @@ async def until_ready_after_restart(attempt: Attempt, pod: Raw) -> Raw:
     """Wait for a pod that an earlier hub process started; this process missed its first events."""
     if is_ready_to_serve(pod):
         return pod
-    async with attempt.cluster.following() as feed:
-        subscribe(feed, PODS, key_of(pod))
-        if feed is not None:
-            await feed.backfill()
-        return await until_serving(attempt, pod, (), feed)
+    async with attempt.cluster.following() as subscription:
+        subscribe(subscription, PODS, key_of(pod))
+        if subscription is not None:
+            await subscription.backfill()
+        return await until_serving(attempt, pod, (), subscription)
 
 
 async def until_answering(attempt: Attempt, pod: Raw, probe: Probe, *, seconds: float) -> None:
@@ -265,7 +272,7 @@ def _looking_at(
     attempt: Attempt,
     pod: Raw,
     claims: Sequence[Key],
-    feed: EventSubscription | None,
+    subscription: EventSubscription | None,
     created_secrets: Collection[str] = (),
 ) -> Callable[[], Raw | Diagnosis]:
     """Return a function that returns the kept part of the pod if it is ready for its user, else a diagnosis."""
@@ -277,7 +284,7 @@ def _looking_at(
         is_same = entry is not None and entry.uid == uid
         if not is_same and pods.has_seen(created):
             return vanished_pod(pod)
-        events = () if feed is None else feed.events()
+        events = () if subscription is None else subscription.events()
         attempt.add_events(event for event in events if _is_about(event, uid))
         kept = entry.kept if entry is not None and is_same else None
         if kept is not None and is_ready_to_serve(kept):
@@ -306,7 +313,7 @@ def _is_about(event: Raw, uid: str) -> bool:
 
 async def _delete_older_pod(attempt: Attempt, pod: Raw) -> None:
     """Delete an earlier pod of this server, unless it is already being deleted; return when it is gone."""
-    if not is_dying(pod):
+    if not is_terminating(pod):
         await delete(attempt, PODS, pod, grace_seconds=attempt.grace_seconds)
     await _until_pod_gone(attempt, pod)
 

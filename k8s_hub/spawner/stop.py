@@ -15,7 +15,7 @@ from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.kube.late_creates import LATE_COMMIT
 from k8s_hub.kube.pending_deletes import Delete, DeleteMatching
 from k8s_hub.naming.ownership import attempt_id_of
-from k8s_hub.objects.keys import Key, is_dying, key_of, uid_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.cluster import Cluster
@@ -76,7 +76,7 @@ class PodDeletion:
         for resource, key in self.owned_objects:
             await self._remove_owned(resource, key, deadline)
         for pod in deleted:
-            if not is_dying(pod):
+            if not is_terminating(pod):
                 await self._until_gone(pod, deadline)
 
     def _is_among(self, pods: Collection[Raw]) -> bool:

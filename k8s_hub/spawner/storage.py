@@ -33,7 +33,7 @@ from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.kube.event_subscription import EventSubscription
 from k8s_hub.naming.ownership import ServerIdentity, with_user_id
 from k8s_hub.naming.templates import Names, Scope, TemplateError, scope_of
-from k8s_hub.objects.keys import Key, is_dying, key_of, phase_of, uid_of, version_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, phase_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.attempt import Attempt, get, start_failure, subscribe, watch_until
@@ -101,10 +101,12 @@ async def ensure_home(
     spec: ServerSpec,
     database: HubDatabase,
     manifest: Callable[[str], Raw],
-    feed: EventSubscription | None,
+    subscription: EventSubscription | None,
 ) -> Raw:
     """Return the server's home; create it from ``manifest(name)`` if it is missing."""
-    return await ensure_claim(attempt, partial(choose_home, home_request(spec, database)), manifest, feed)
+    return await ensure_claim(
+        attempt, partial(choose_home, home_request(spec, database)), manifest, subscription
+    )
 
 
 async def ensure_extra_claim(
@@ -114,7 +116,7 @@ async def ensure_extra_claim(
     database: HubDatabase,
     *,
     resolver: Resolver,
-    feed: EventSubscription | None,
+    subscription: EventSubscription | None,
 ) -> Raw:
     """Return one of the server's extra claims; create it if it is missing."""
     request = extra_claim_request(spec, extra, resolver.expand(extra.name_template), database)
@@ -122,7 +124,7 @@ async def ensure_extra_claim(
         attempt,
         partial(choose_extra, request, extra.name),
         partial(resolver.extra_claim, extra),
-        feed,
+        subscription,
         extra.name,
     )
 
@@ -140,7 +142,7 @@ async def ensure_claim(
     attempt: Attempt,
     choose: Callable[[ClaimLookup], HomeChoice],
     manifest: Callable[[str], Raw],
-    feed: EventSubscription | None,
+    subscription: EventSubscription | None,
     volume: str = "",
 ) -> Raw:
     """Return the claim that ``choose`` finds; create it from ``manifest(name)`` if there is none.
@@ -156,12 +158,12 @@ async def ensure_claim(
         match choice:
             case Refuse():
                 raise SpawnFailed(volume_refused(choice.message, choice.detail))
-            case UseExisting(claim=claim) if is_dying(claim):
+            case UseExisting(claim=claim) if is_terminating(claim):
                 await _until_claim_gone(attempt, claim)
             case UseExisting(claim=claim):
-                subscribe(feed, CLAIMS, key_of(claim))
-                if feed is not None and phase_of(claim) == "Pending":
-                    await feed.backfill()
+                subscribe(subscription, CLAIMS, key_of(claim))
+                if subscription is not None and phase_of(claim) == "Pending":
+                    await subscription.backfill()
                 return claim
             case Create(name=name, missing=missing):
                 if missing is not None and await _is_out_of_sight(attempt, attempt.key(missing)):
@@ -169,7 +171,7 @@ async def ensure_claim(
                 key = late.key_for(purpose) or attempt.key(name)
                 body = manifest(key.name)
                 try:
-                    created = await _create_claim(attempt, body, feed)
+                    created = await _create_claim(attempt, body, subscription)
                 except asyncio.CancelledError:
                     late.add(purpose, key)
                     raise
@@ -198,11 +200,13 @@ async def _is_out_of_sight(attempt: Attempt, claim: Key) -> bool:
     return True
 
 
-async def _create_claim(attempt: Attempt, manifest: Raw, feed: EventSubscription | None) -> Raw | None:
+async def _create_claim(
+    attempt: Attempt, manifest: Raw, subscription: EventSubscription | None
+) -> Raw | None:
     """Return the new claim; None if the view now shows a claim with that name."""
     claims, key = attempt.cluster.claims, attempt.key(key_of(manifest).name)
     body = with_user_id(manifest, attempt.identity.user_id)
-    subscribe(feed, CLAIMS, key)
+    subscribe(subscription, CLAIMS, key)
     try:
         return await attempt.asking(lambda: attempt.cluster.api.create(CLAIMS, key.namespace, body))
     except Conflict:

@@ -17,7 +17,7 @@ from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.hub.users import Server, User
 from k8s_hub.naming.ownership import releases_of, user_id_of
 from k8s_hub.naming.templates import Names, Scope, scope_of
-from k8s_hub.objects.keys import Key, created_at, is_dying, key_of, uid_of
+from k8s_hub.objects.keys import Key, created_at, is_terminating, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 
 K = TypeVar("K")
@@ -222,7 +222,7 @@ def _last_used(claim: Raw, servers: Sequence[Server], owners: OwnerIndex) -> dat
 def _reasons(finding: ClaimFinding, owners: OwnerIndex, options: PruneOptions) -> Iterator[str]:
     """Yield the reasons to keep a claim, the simplest first."""
     claim, username, servername = finding.claim, username_of(finding.claim), servername_of(finding.claim)
-    if is_dying(claim):
+    if is_terminating(claim):
         yield "it is already being deleted"
     if not uid_of(claim):
         yield "it has no uid: the delete could hit a later claim of the same name"
