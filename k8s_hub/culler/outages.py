@@ -96,12 +96,12 @@ class Outages:
 async def decide_as_swept(
     decider: Decider, facts: Facts, now: datetime, *, outages: Outages, store: StateStore
 ) -> Decision:
-    """Decide as a sweep does: outages and the mass-cull guard may hold a stop back."""
+    """Decide as a sweep does: outages and the brake may hold a stop back."""
     decision = outages.held_back(await decider.decide(facts, now), now, decider.notice)
     until = store.braked_until(facts.server.user, facts.server.name)
     if until is None or not decision.verdict.culls:
         return decision
-    return decision.held_back(Cause.MASS_CULL, BRAKED, until)
+    return decision.held_back(Cause.BRAKE, BRAKED, until)
 
 
 async def heartbeat(

@@ -26,7 +26,7 @@ from k8s_hub.culler.core.policy import (
     Work,
     facts_of,
     foreseen_stop,
-    mass_cull_guard,
+    held_by_brake,
     wants_notice,
 )
 from k8s_hub.culler.core.probing import Candidate, ProbeChoice, candidate, choose
@@ -137,7 +137,7 @@ class Sweep:
             gone=actions[Action.GONE],
             would_stop=actions[Action.WOULD_STOP],
             kept={cause.value: number for cause, number in kept.items()},
-            held_by_guard=kept[Cause.MASS_CULL],
+            held_by_brake=kept[Cause.BRAKE],
             held_by_grace=kept[Cause.OUTAGE_GRACE],
             failed=log_failures("server", undecided | not_stopped),
             hidden=seen.hidden,
@@ -257,13 +257,13 @@ class Sweep:
     # --- Hold back ---
 
     def _hold_back(self, decisions: Sequence[Decision]) -> list[Decision]:
-        """Return the decisions after the outage grace and the mass-cull guard."""
+        """Return the decisions after the outage grace and the brake."""
         now = self.now()
         notice = self.decider.notice
         decisions = [self.outages.held_back(decision, now, notice) for decision in decisions]
         to_stop = [decision.key for decision in decisions if decision.verdict.culls]
         running = sum(decision.facts.server.ready for decision in decisions)
-        held = mass_cull_guard(to_stop, self.history.in_use, running, self.options.brake_percent)
+        held = held_by_brake(to_stop, self.history.in_use, running, self.options.brake_percent)
         self.history.decided(decisions)
         if not held:
             return decisions
@@ -275,7 +275,7 @@ class Sweep:
         )
         until = None if self.interval is None else now + self.interval
         return [
-            decision.held_back(Cause.MASS_CULL, BRAKED, until) if decision.key in held else decision
+            decision.held_back(Cause.BRAKE, BRAKED, until) if decision.key in held else decision
             for decision in decisions
         ]
 

@@ -164,7 +164,7 @@ def _remember_stops(store: StateStore, options: SweepOptions, bus: EventBus) -> 
 
     def remember(decision: Decision, action: Action) -> None:
         server, verdict = decision.facts.server, decision.verdict
-        if verdict.cause is Cause.MASS_CULL and verdict.deadline is not None:
+        if verdict.cause is Cause.BRAKE and verdict.deadline is not None:
             brakes[server.key] = verdict.deadline
         if action in {Action.STOPPED, Action.STOPPING}:
             store.stopped(

@@ -38,7 +38,7 @@ class Action(StrEnum):
 _STATES = frozenset({Cause.PENDING, Cause.NOT_READY})
 """States that come before every limit and rule."""
 
-HELD = frozenset({Cause.MASS_CULL, Cause.OUTAGE_GRACE, Cause.UNPROBED})
+HELD = frozenset({Cause.BRAKE, Cause.OUTAGE_GRACE, Cause.UNPROBED})
 """Causes that keep a server which is due."""
 
 
@@ -170,7 +170,7 @@ class Decision:
                 yield "Its user cannot change that: it has reached its maximum runtime."
             case Cause.SPARED:
                 yield "Every sweep asks the arbiter hook again."
-            case Cause.MASS_CULL:
+            case Cause.BRAKE:
                 is_known = verdict.deadline is not None and verdict.deadline > self.at
                 at = f", at about {self._clock(verdict.deadline)}," if is_known else ""
                 yield (

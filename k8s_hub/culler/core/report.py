@@ -23,7 +23,7 @@ class Report:
     gone: int = 0  # something else stopped it meanwhile
     would_stop: int = 0  # in a look or a dry run
     kept: Mapping[str, int] = field(default_factory=dict)  # by cause
-    held_by_guard: int = 0  # of those kept: by the mass-cull guard
+    held_by_brake: int = 0  # of those kept: by the brake
     held_by_grace: int = 0  # of those kept: after an outage
     failed: int = 0
     hidden: int = 0  # users whose servers the token cannot see

@@ -7,7 +7,7 @@ import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
 from k8s_hub.culler.core.extensions import ExtensionLimits
-from k8s_hub.culler.core.policy import mass_cull_guard
+from k8s_hub.culler.core.policy import held_by_brake
 from k8s_hub.culler.core.report import SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
@@ -41,7 +41,7 @@ def keys(number, start=0):
     ],
 )
 def test_so_many_are_held_back(to_stop, in_use_before, running, percent, held):
-    assert len(mass_cull_guard(to_stop, frozenset(in_use_before), running, percent)) == held
+    assert len(held_by_brake(to_stop, frozenset(in_use_before), running, percent)) == held
 
 
 async def test_a_clock_that_jumps_stops_nothing_at_first(caplog):
@@ -62,13 +62,13 @@ async def test_a_clock_that_jumps_stops_nothing_at_first(caplog):
     await sweep.dry_run()
     clock[0] += timedelta(hours=5)
     report = await sweep.run()
-    assert (report.stopped, report.held_by_guard, report.kept) == (5, 20, {"held back by the brake": 20})
+    assert (report.stopped, report.held_by_brake, report.kept) == (5, 20, {"held back by the brake": 20})
     loud = [each.levelno for each in caplog.records if each.levelno >= logging.WARNING]
     assert loud == [logging.ERROR]
     assert "20 of 25 servers" in caplog.text
     assert "was idle for 5 h 1 min, but" in next(d.verdict.reason for d, _ in told if d.verdict.cause == "held back by the brake")  # fmt: skip
     report = await sweep.run()
-    assert (report.stopped, report.held_by_guard) == (20, 0)
+    assert (report.stopped, report.held_by_brake) == (20, 0)
 
 
 async def test_page_and_explain_know_what_is_held_back_until_the_next_sweep():
