@@ -66,7 +66,8 @@ class Outages:
         before, self._contact = self._contact, self._contact.answered(now, self._longest)
         if self._contact.grace_until != before.grace_until:
             log.warning(
-                "hub: back after an outage since %s: the culler stops no server before %s, so that servers can report activity first",
+                "hub: back after an outage since %s: the culler stops no server before %s, "
+                "so that servers can report activity first",
                 before.last and timestamps.format_seconds(before.last),
                 self._contact.grace_until and timestamps.format_seconds(self._contact.grace_until),
             )

@@ -331,12 +331,18 @@ def _wrong_warnings(options: CullerOptions, token: str) -> Iterator[tuple[Sequen
     if warn_before and options.once and not (options.state_file or options.only_shows):
         yield (
             ("warn_before", "once", "state_file"),
-            f"once with warn_before {warn_before} needs a state_file: without it, each run would warn again and never stop a server",
+            (
+                f"once with warn_before {warn_before} needs a state_file: "
+                "without it, each run would warn again and never stop a server"
+            ),
         )
     if warn_before >= options.timeout:
         yield (
             ("warn_before", "timeout"),
-            f"warn_before must be less than timeout ({options.timeout}), not {warn_before}. Otherwise the culler would warn active users",
+            (
+                f"warn_before must be less than timeout ({options.timeout}), not {warn_before}. "
+                "Otherwise the culler would warn active users"
+            ),
         )
 
 

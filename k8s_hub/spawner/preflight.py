@@ -56,8 +56,8 @@ _INPUTS = {
 def log_unusable(resolver: Resolver, protection: Protection, *, is_made: bool) -> None:
     """Log, once per hub, each setting and each fixed value of a profile with which no server can start.
 
-    Also logs a limit of JupyterHub that defeats the queue for starts, and unknown options in profiles, if the spawner ``is_made``: a subclass may still add attributes. The
-    form and the start look for unknown options again.
+    Also logs a limit of JupyterHub that defeats the queue for starts, and unknown options in profiles, if the spawner
+    ``is_made``: a subclass may still add attributes. The form and the start look for unknown options again.
     """
     settings = getattr(resolver.spawner.user, "settings", None)
     if settings is None or settings.get(_IS_LOGGED):

@@ -134,9 +134,9 @@ async def create_or_find(
 async def _until_set_up(attempt: Attempt, pod: Key, refusal: Forbidden) -> None:
     """Pause if the refusal only means that the namespace is new; else fail the start."""
     lasting = utcnow() - attempt.started
-    is_new = is_account_missing_yet(refusal_of(refusal, "Pod", pod.name))
+    is_new = is_account_missing_yet(refusal_of(refusal, PODS.kind, pod.name))
     if not is_new or lasting >= GracePeriods().missing_object:
-        raise start_failure(attempt, refusal, "Pod", pod.name) from refusal
+        raise start_failure(attempt, refusal, PODS.kind, pod.name) from refusal
     attempt.emit(new_namespace(pod.namespace, refusal.message))
     await asyncio.sleep(FIRST_PAUSE)
 

@@ -70,7 +70,8 @@ class OwnerIndex:
     homes: Mapping[Key, tuple[Server, ...]]
     #: The same for saved states without a namespace.
     homes_anywhere: Mapping[str, tuple[Server, ...]]
-    #: Servers whose saved state names no claim, by each name that their claim may have. Default servers count even if they never ran.
+    #: Servers whose saved state names no claim, by each name that their claim may have. Default servers count even if
+    #: they never ran.
     guesses: Mapping[str, tuple[str, ...]]
     #: Servers whose last run did not save a claim, by the name of their pod.
     pods: Mapping[str, tuple[str, ...]]

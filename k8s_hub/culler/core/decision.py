@@ -188,7 +188,10 @@ class Decision:
         if self.held_until is not None:
             yield f"The culler stops no server before {self._clock(self.held_until)}, because the hub was away."
         if verdict.cause in {Cause.IDLE, Cause.IN_USE} and self.facts.work is None:
-            yield "Only the activity that the hub reports counts: the culler did not ask the server (ask_servers), or got no answer."
+            yield (
+                "Only the activity that the hub reports counts: the culler did not ask the server (ask_servers), "
+                "or got no answer."
+            )
 
     def _what_it_waits_for(self) -> Iterator[str]:
         verdict = self.verdict
