@@ -14,7 +14,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
-Chance = Callable[[], float]
+Rng = Callable[[], float]
 """Returns a random number from 0 to below 1."""
 
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
@@ -42,11 +42,11 @@ class RetryPolicy:
     deadline: float = 30.0  # since the first attempt, in loop time; math.inf means no deadline
     jitter: float = 1.0  # the random fraction of a delay: 1 spreads many clients best, 0 is for tests
 
-    def delay(self, attempt: int, chance: Chance = random.random) -> float:
+    def delay(self, attempt: int, rng: Rng = random.random) -> float:
         """Return the seconds to wait after the failure of attempt number ``attempt``, from 0."""
         # The exponent is bounded, because an informer may fail for weeks and a float overflows at 2**1024.
         most = min(self.ceiling, self.initial * self.factor ** min(attempt, 64))
-        return most * (1 - self.jitter) + most * self.jitter * chance()
+        return most * (1 - self.jitter) + most * self.jitter * rng()
 
 
 async def retrying(
@@ -56,7 +56,7 @@ async def retrying(
     on: type[E],
     deadline: float = math.inf,
     on_wait: Callable[[E, float], None] | None = None,
-    chance: Chance = random.random,
+    rng: Rng = random.random,
 ) -> T:
     """Await ``call()`` until it does not raise ``on``; raise its last error at the deadline.
 
@@ -70,7 +70,7 @@ async def retrying(
         try:
             return await call()
         except on as error:
-            delay = max(policy.delay(attempt, chance), getattr(error, "retry_after", None) or 0.0)
+            delay = max(policy.delay(attempt, rng), getattr(error, "retry_after", None) or 0.0)
             if loop.time() + delay > deadline:
                 raise
             if on_wait is not None:

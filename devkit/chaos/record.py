@@ -82,7 +82,7 @@ class Change:
     version: str
     phase: str = ""
     is_ready: bool = False
-    is_dying: bool = False
+    is_terminating: bool = False
     address: str = ""
     #: The uids of its owners.
     owners: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class Change:
     @property
     def is_alive(self) -> bool:
         """True for a pod that is neither being deleted nor over."""
-        return not self.is_dying and not self.is_over
+        return not self.is_terminating and not self.is_over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +225,7 @@ def change_of(at: float, kind: str, resource: str, obj: dict[str, Any]) -> Chang
         version=metadata["resourceVersion"],
         phase=status.get("phase", ""),
         is_ready=conditions.get("Ready") == "True",
-        is_dying="deletionTimestamp" in metadata,
+        is_terminating="deletionTimestamp" in metadata,
         address=status.get("podIP", ""),
         owners=tuple(owner["uid"] for owner in metadata.get("ownerReferences", ())),
         attempt=annotations.get(ATTEMPT_ANNOTATION, ""),

@@ -122,7 +122,7 @@ class Narrator:
         """
         self._culled |= culled
         yield from self._logins(users)
-        servers = {(server.user, server.name): server for user in users for server in user.servers or ()}
+        servers = {server.key: server for user in users for server in user.servers or ()}
         for key in cancelled:
             self._lives.pop(key, None)
             yield Happening(kind=Kind.CANCELLED, user=key[0], server=key[1])

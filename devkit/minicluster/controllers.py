@@ -16,7 +16,7 @@ from devkit.minicluster.node import claim_names
 from devkit.minicluster.recorder import PROVISIONER, Recorder
 from devkit.minicluster.resources import CLAIMS, KINDS, NAMESPACES, PODS, Kind
 from devkit.minicluster.volumes import Volumes
-from k8s_hub.objects.keys import Key, is_dying, key_of, metadata_of, owner_uids, uid_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, metadata_of, owner_uids, uid_of
 from k8s_hub.objects.raw import Raw
 
 
@@ -82,7 +82,7 @@ class ClaimBinder:
     def reconcile(self, kind: Kind, key: Key) -> None:
         """Bind the claim."""
         claim = self._database.get(kind, key)
-        if kind != CLAIMS or claim is None or is_dying(claim) or claim["status"]["phase"] == "Bound":
+        if kind != CLAIMS or claim is None or is_terminating(claim) or claim["status"]["phase"] == "Bound":
             return
         storage_class = claim["spec"]["storageClassName"]
         if not self._volumes.has_class(storage_class):
@@ -102,7 +102,7 @@ class ClaimProtection:
 
     def places(self, kind: Kind, change: Change) -> Iterable[tuple[Kind, Key]]:
         """Dying claims, and the claims of pods that are gone."""
-        if kind == CLAIMS and is_dying(change.after.obj) and change.type is not ChangeType.DELETED:
+        if kind == CLAIMS and is_terminating(change.after.obj) and change.type is not ChangeType.DELETED:
             yield kind, change.key
         if kind == PODS and change.type is ChangeType.DELETED:
             for name in claim_names(change.after.obj):
@@ -111,7 +111,7 @@ class ClaimProtection:
     def reconcile(self, kind: Kind, key: Key) -> None:
         """Remove the claim if it is dying and unused."""
         claim = self._database.get(kind, key)
-        if kind != CLAIMS or claim is None or not is_dying(claim):
+        if kind != CLAIMS or claim is None or not is_terminating(claim):
             return
         if any(key.name in claim_names(pod) for pod in self._database.all(PODS, key.namespace)):
             return
@@ -146,7 +146,7 @@ class OwnerCollector:
     def reconcile(self, kind: Kind, key: Key) -> None:
         """Delete the object if all of its owners are gone."""
         obj = self._database.get(kind, key)
-        if obj is None or is_dying(obj):
+        if obj is None or is_terminating(obj):
             return
         references = metadata_of(obj).get("ownerReferences") or ()
         if references and not any(self._is_there(reference, key.namespace) for reference in references):
@@ -174,7 +174,7 @@ class NamespaceEnder:
 
     def places(self, kind: Kind, change: Change) -> Iterable[tuple[Kind, Key]]:
         """Dying namespaces, and namespaces that an object left."""
-        if kind == NAMESPACES and is_dying(change.after.obj):
+        if kind == NAMESPACES and is_terminating(change.after.obj):
             yield kind, change.key
         if kind != NAMESPACES and change.type is ChangeType.DELETED:
             yield NAMESPACES, Key("", change.key.namespace)
@@ -182,12 +182,12 @@ class NamespaceEnder:
     def reconcile(self, kind: Kind, key: Key) -> None:
         """Delete the objects in the dying namespace, then the namespace itself."""
         namespace = self._database.get(kind, key)
-        if kind != NAMESPACES or namespace is None or not is_dying(namespace):
+        if kind != NAMESPACES or namespace is None or not is_terminating(namespace):
             return
         namespaced = [each for each in KINDS.values() if each.namespaced]
         for each in namespaced:
             for obj in list(self._database.all(each, key.name)):
-                if not is_dying(obj):
+                if not is_terminating(obj):
                     delete(self._database, each, obj, self._now())
         if not any(True for each in namespaced for _ in self._database.all(each, key.name)):
             self._database.remove(NAMESPACES, key)

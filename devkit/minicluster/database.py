@@ -15,7 +15,7 @@ from devkit.minicluster.disk import ObjectFiles
 from devkit.minicluster.history import Change, ChangeType, History, Record
 from devkit.minicluster.resources import KINDS, Kind
 from devkit.minicluster.statuses import already_exists
-from k8s_hub.objects.keys import Key, is_dying, key_of, metadata_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.timestamps import format_seconds
 
@@ -88,7 +88,7 @@ class Database:
         key = key_of(obj)
         present = self.get(kind, key)
         if present is not None:
-            raise already_exists(kind.plural, key.name, is_dying=is_dying(present))
+            raise already_exists(kind.plural, key.name, is_terminating=is_terminating(present))
         born = {"uid": str(uuid4()), "creationTimestamp": format_seconds(self._now())}
         return self._put(kind, key, _with_metadata(obj, born))
 

@@ -9,7 +9,7 @@ from typing import Any
 from devkit.minicluster.admission import DEFAULT_GRACE_SECONDS
 from devkit.minicluster.resources import CLAIMS, NAMESPACES, PODS, Kind
 from devkit.minicluster.statuses import bad_request, conflict
-from k8s_hub.objects.keys import is_dying, key_of, metadata_of, uid_of
+from k8s_hub.objects.keys import is_terminating, key_of, metadata_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.objects.timestamps import format_seconds, parse
 
@@ -67,9 +67,9 @@ def plan_deletion(kind: Kind, obj: Raw, options: DeleteOptions, now: datetime) -
     if kind == PODS:
         return _dying_pod(obj, options, now)
     if kind == CLAIMS:
-        return obj if is_dying(obj) else _dying(obj, 0, now)
+        return obj if is_terminating(obj) else _dying(obj, 0, now)
     if kind == NAMESPACES:
-        if is_dying(obj):
+        if is_terminating(obj):
             return obj
         return {**_dying(obj, 0, now), "status": {**obj.get("status", {}), "phase": "Terminating"}}
     return None
@@ -82,7 +82,7 @@ def _dying_pod(pod: Raw, options: DeleteOptions, now: datetime) -> Raw | None:
     ended = pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
     if grace == 0 or ended or not spec.get("nodeName"):
         return None
-    if is_dying(pod) and (options.grace_seconds is None or not _is_sooner(pod, grace, now)):
+    if is_terminating(pod) and (options.grace_seconds is None or not _is_sooner(pod, grace, now)):
         return pod
     return _dying(pod, grace, now)
 

@@ -29,7 +29,7 @@ from devkit.minicluster.recorder import KUBELET, SCHEDULER, Recorder
 from devkit.minicluster.resources import CLAIMS, PODS, SECRETS, Kind
 from devkit.minicluster.runtime import Container, Order, Runtime, StartError
 from devkit.minicluster.volumes import Volumes
-from k8s_hub.objects.keys import Key, is_dying, key_of, metadata_of, uid_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, metadata_of, uid_of
 from k8s_hub.objects.raw import Raw
 
 DEFAULT_PORT = 8888
@@ -126,7 +126,7 @@ class Kubelet:
         if change.type is ChangeType.ADDED:
             self._start_worker(change.after.obj)
         worker = self._workers.get(uid_of(change.after.obj))
-        if worker and (change.type is ChangeType.DELETED or is_dying(change.after.obj)):
+        if worker and (change.type is ChangeType.DELETED or is_terminating(change.after.obj)):
             worker.cancel()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from k8s_hub.objects.keys import is_dying
+from k8s_hub.objects.keys import is_terminating
 from k8s_hub.objects.quantities import parse
 from k8s_hub.objects.raw import Raw
 
@@ -91,7 +91,7 @@ def _claim_obstacles(pod: Raw, find_claim: FindClaim) -> Iterator[str]:
         claim = find_claim(name)
         if claim is None:
             yield f'persistentvolumeclaim "{name}" not found'
-        elif is_dying(claim):
+        elif is_terminating(claim):
             yield f'persistentvolumeclaim "{name}" is being deleted'
         elif claim.get("status", {}).get("phase") != "Bound":
             yield "pod has unbound immediate PersistentVolumeClaims"

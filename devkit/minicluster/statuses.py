@@ -89,10 +89,10 @@ def not_found(plural: str, name: str) -> StatusError:
     return StatusError(404, "NotFound", f'{plural} "{name}" not found', {"name": name, "kind": plural})
 
 
-def already_exists(plural: str, name: str, *, is_dying: bool = False) -> StatusError:
+def already_exists(plural: str, name: str, *, is_terminating: bool = False) -> StatusError:
     """Return the answer to creating a name twice; the message tells when the first is being deleted."""
     message = f'{plural} "{name}" already exists'
-    if is_dying:
+    if is_terminating:
         message = f"object is being deleted: {message}"
     return StatusError(409, "AlreadyExists", message, {"name": name, "kind": plural})
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from k8s_hub.claims.placement import mounted_claims
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION, USERNAME_ANNOTATION
-from k8s_hub.objects.keys import annotations_of, is_dying, key_of, uid_of
+from k8s_hub.objects.keys import annotations_of, is_terminating, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 
 PODS, CLAIMS, SECRETS, SERVICES = "pods", "persistentvolumeclaims", "secrets", "services"
@@ -131,7 +131,7 @@ def _of_ready_server(now: Mapping[str, Sequence[Raw]], told: Told) -> Iterator[V
         return
     (pod,) = pods
     status: Mapping[str, Any] = pod.get("status") or {}
-    if is_dying(pod) or status.get("phase") != "Running":
+    if is_terminating(pod) or status.get("phase") != "Running":
         yield Violation(
             "the hub disagrees", f"it says 'ready', and {_named(pod)} is {status.get('phase')} or dying"
         )
@@ -174,7 +174,7 @@ def _claims_deleted(changes: Iterable[Change]) -> list[Violation]:
     gone = {
         uid_of(change.obj): _named(change.obj)
         for change in changes
-        if change.plural == CLAIMS and (change.type == "DELETED" or is_dying(change.obj))
+        if change.plural == CLAIMS and (change.type == "DELETED" or is_terminating(change.obj))
     }
     return [Violation("a claim was deleted", name) for name in gone.values()]
 

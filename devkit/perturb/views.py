@@ -18,7 +18,7 @@ from devkit.perturb.campaign import Stage, hub_log
 from devkit.perturb.invariants import CLAIMS, PODS, Violation
 from devkit.perturb.scenarios import PLAIN, Scenario, Step
 from devkit.testing.eventually import eventually
-from k8s_hub.objects.keys import is_dying, uid_of
+from k8s_hub.objects.keys import is_terminating, uid_of
 
 AGE = 30.0
 """Seconds that an old view is old when the hub decides."""
@@ -166,7 +166,7 @@ class SpoiledViews:
             if event["type"] in {"ADDED", "DELETED"}:
                 self.loses = None
                 return False
-            if is_dying(event["object"]):  # the deletion begins: it is of the event that gets lost
+            if is_terminating(event["object"]):  # the deletion begins: it is of the event that gets lost
                 return False
         return watch not in self.silent
 

@@ -18,7 +18,7 @@ from k8s_hub.naming.ownership import (
     user_id_of,
 )
 from k8s_hub.naming.templates import Scope
-from k8s_hub.objects.keys import annotations_of, is_dying, key_of, uid_of
+from k8s_hub.objects.keys import annotations_of, is_terminating, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 
 
@@ -98,7 +98,7 @@ def _doubt(claim: Raw, identity: ServerIdentity, scope: Scope, *, is_remembered:
     owner = username_of(claim)
     is_of_earlier_user = user_id_of(claim) is not None and not has_user_id(claim, identity)
     doubts = (
-        (is_dying(claim), "it is already being deleted"),
+        (is_terminating(claim), "it is already being deleted"),
         (not uid_of(claim), "it has no uid: the delete could hit a later claim of the same name"),
         (owner is None, "it has no username annotation"),
         (owner != identity.username, f"it is annotated for the user {owner!r}"),

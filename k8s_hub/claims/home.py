@@ -37,7 +37,15 @@ from k8s_hub.naming.ownership import (
     user_id_of,
 )
 from k8s_hub.naming.templates import Names, Scope, expand
-from k8s_hub.objects.keys import Key, annotations_of, created_at, is_dying, key_of, metadata_of, phase_of
+from k8s_hub.objects.keys import (
+    Key,
+    annotations_of,
+    created_at,
+    is_terminating,
+    key_of,
+    metadata_of,
+    phase_of,
+)
 from k8s_hub.objects.raw import Raw
 
 _NUMBER = re.compile(r"--[0-9]+$")
@@ -82,7 +90,7 @@ class HomeName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseExisting:
-    """This claim is the home. It may be dying or lost: ``diagnosis`` reports that."""
+    """This claim is the home. It may be terminating or lost: ``diagnosis`` reports that."""
 
     name: str
     claim: Raw
@@ -312,7 +320,7 @@ def _likelihood(claim: Raw) -> tuple[bool, bool, str, str]:
     """Sort the claims of one server: the files are probably in the oldest healthy one."""
     metadata = metadata_of(claim)
     is_lost = phase_of(claim) == "Lost"
-    return is_dying(claim), is_lost, str(metadata.get("creationTimestamp") or ""), key_of(claim).name
+    return is_terminating(claim), is_lost, str(metadata.get("creationTimestamp") or ""), key_of(claim).name
 
 
 def _numbered(name: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION, user_id_of
 from k8s_hub.objects import quantities
-from k8s_hub.objects.keys import Key, annotations_of, is_dying, phase_of, spec_of
+from k8s_hub.objects.keys import Key, annotations_of, is_terminating, phase_of, spec_of
 from k8s_hub.objects.raw import Raw
 
 
@@ -42,6 +42,6 @@ def missing_growth(claim: Raw, capacity: str | None) -> str | None:
     """
     asked = (spec_of(claim).get("resources") or {}).get("requests", {}).get("storage")
     is_bound = phase_of(claim) == "Bound"
-    if capacity is None or asked is None or not is_bound or is_dying(claim):
+    if capacity is None or asked is None or not is_bound or is_terminating(claim):
         return None
     return capacity if quantities.parse(capacity) > quantities.parse(asked) else None

@@ -11,7 +11,7 @@ from k8s_hub.naming.ownership import (
     is_of_user,
     matches_release,
 )
-from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, phase_of, spec_of, status_of
+from k8s_hub.objects.keys import Key, annotations_of, is_terminating, key_of, phase_of, spec_of, status_of
 from k8s_hub.objects.raw import Raw
 
 
@@ -107,6 +107,6 @@ def _is_holder(pod: Raw, identity: ServerIdentity) -> bool:
         and annotations_of(pod).get(SERVERNAME_ANNOTATION, "") != identity.servername
         and key_of(pod).namespace == identity.namespace
         and matches_release(pod, identity)
-        and not is_dying(pod)
+        and not is_terminating(pod)
         and phase_of(pod) not in {"Succeeded", "Failed"}
     )

@@ -19,7 +19,7 @@ from k8s_hub.manifests.metadata import USERNAME_LABEL
 from k8s_hub.naming.ownership import RELEASE_LABELS, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import annotations_of, created_at, metadata_of, phase_of, uid_of
 from k8s_hub.orphans.plan import Facts, Findings, HubServers, Orphan, doubt_about_the_whole, find_orphans
-from k8s_hub.orphans.removal import remove
+from k8s_hub.orphans.reconciler import remove
 from k8s_hub.retries import retrying
 from k8s_hub.text import LETTERS, counted, format_duration, format_table, printable
 from k8s_hub.volumes.inventory import RETRIES, Sources

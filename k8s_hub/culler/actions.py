@@ -58,7 +58,7 @@ class Actions:
     now: Callable[[], datetime]
     outages: Outages
     store: StateStore | None
-    servers: ServerProbe | None
+    probe: ServerProbe | None
     remove_named: bool  # also remove named servers from the hub
 
     # --- Servers ---
@@ -80,8 +80,8 @@ class Actions:
         """The listing is stale by now: read the user again right before the stop."""
         server = decision.facts.server
         work = None
-        if self.servers is not None and decision.verdict.cause is Cause.IDLE:
-            work = await self.servers.work(server)  # the answer can keep it running
+        if self.probe is not None and decision.verdict.cause is Cause.IDLE:
+            work = await self.probe.work(server)  # the answer can keep it running
         found = await self._found(server)
         if found is None:
             return Outcome(action=Action.GONE, decision=decision)

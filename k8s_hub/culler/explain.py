@@ -134,7 +134,8 @@ class _Explaining:
         changes = list(decision.changes())
         if decision.verdict.culls and self.plan.state_file is None:
             changes.append(
-                "After an outage of the hub, or by its brake, the culler may hold the stop back: only a state_file shows this here."
+                "After an outage of the hub, or by its brake, the culler may hold the stop back: "
+                "only a state_file shows this here."
             )
         if as_json:
             yield json.dumps({**facts, "changes": changes})

@@ -78,7 +78,7 @@ class Metrics:
         self._warned = counter("warnings_total", "Users that the culler warned of a stop.")
         self._probed = counter("asked_servers_total", "Servers that the culler asked for their activity.")
         self._answered = counter("answered_servers_total", "Of these, those that answered.")
-        self._guard_engaged = counter(
+        self._brake_engaged = counter(
             "brake_engaged_total", "Sweeps in which the brake held back too many stops at once."
         )
         self._grace = gauge(
@@ -135,7 +135,7 @@ class Metrics:
         self._warned.inc(report.warned)
         self._probed.inc(report.probed)
         self._answered.inc(report.answered)
-        self._guard_engaged.inc(1 if report.held_by_guard else 0)
+        self._brake_engaged.inc(1 if report.held_by_brake else 0)
         self._grace.set(1 if report.held_by_grace else 0)
 
 

@@ -66,7 +66,8 @@ class Outages:
         before, self._contact = self._contact, self._contact.answered(now, self._longest)
         if self._contact.grace_until != before.grace_until:
             log.warning(
-                "hub: back after an outage since %s: the culler stops no server before %s, so that servers can report activity first",
+                "hub: back after an outage since %s: the culler stops no server before %s, "
+                "so that servers can report activity first",
                 before.last and timestamps.format_seconds(before.last),
                 self._contact.grace_until and timestamps.format_seconds(self._contact.grace_until),
             )
@@ -96,12 +97,12 @@ class Outages:
 async def decide_as_swept(
     decider: Decider, facts: Facts, now: datetime, *, outages: Outages, store: StateStore
 ) -> Decision:
-    """Decide as a sweep does: outages and the mass-cull guard may hold a stop back."""
+    """Decide as a sweep does: outages and the brake may hold a stop back."""
     decision = outages.held_back(await decider.decide(facts, now), now, decider.notice)
     until = store.braked_until(facts.server.user, facts.server.name)
     if until is None or not decision.verdict.culls:
         return decision
-    return decision.held_back(Cause.MASS_CULL, BRAKED, until)
+    return decision.held_back(Cause.BRAKE, BRAKED, until)
 
 
 async def heartbeat(

@@ -1,4 +1,7 @@
-"""Find out whether the hub started this process; if so, the process ends with the hub."""
+"""Find out whether the hub started this process; if so, the process ends with the hub.
+
+Imports little, because `__main__` asks this before its slow imports.
+"""
 
 import os
 from pathlib import Path

@@ -39,7 +39,7 @@ class Plan:
     hub: HubConnectionSettings
     sweep_options: SweepOptions
     decider: Decider
-    every: timedelta  # between two sweeps
+    interval: timedelta  # between two sweeps
     activity_interval: timedelta | None
     probe: ProbeSettings | None
     warning: WarningSettings | None
@@ -79,7 +79,7 @@ def make_plan(options: CullerOptions, environment: Mapping[str, str]) -> Plan:
             spread=interval * SPREAD_PART if options.spread else timedelta(),
         ),
         decider=decider,
-        every=interval,
+        interval=interval,
         activity_interval=_time(options.activity_interval),
         probe=probe,
         warning=(
@@ -331,12 +331,18 @@ def _wrong_warnings(options: CullerOptions, token: str) -> Iterator[tuple[Sequen
     if warn_before and options.once and not (options.state_file or options.only_shows):
         yield (
             ("warn_before", "once", "state_file"),
-            f"once with warn_before {warn_before} needs a state_file: without it, each run would warn again and never stop a server",
+            (
+                f"once with warn_before {warn_before} needs a state_file: "
+                "without it, each run would warn again and never stop a server"
+            ),
         )
     if warn_before >= options.timeout:
         yield (
             ("warn_before", "timeout"),
-            f"warn_before must be less than timeout ({options.timeout}), not {warn_before}. Otherwise the culler would warn active users",
+            (
+                f"warn_before must be less than timeout ({options.timeout}), not {warn_before}. "
+                "Otherwise the culler would warn active users"
+            ),
         )
 
 

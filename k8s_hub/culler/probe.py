@@ -64,7 +64,7 @@ class ServerTokens:
 
     async def token_for(self, server: Server) -> str:
         """Return a token that opens this server and nothing else; raise HubError."""
-        key = server.user, server.name
+        key = server.key
         if key in self._tokens:
             text, ends = self._tokens[key]
             if ends - self._now() > LAST_USE:
@@ -83,7 +83,7 @@ class ServerTokens:
 
     def forget(self, server: Server) -> None:
         """Forget a token that its server refused."""
-        self._tokens.pop((server.user, server.name), None)
+        self._tokens.pop(server.key, None)
 
     def forget_old(self) -> None:
         """Forget expired tokens."""

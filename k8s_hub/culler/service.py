@@ -31,26 +31,27 @@ class CullerService:
 
     def __init__(
         self,
-        look: RunSweep,
+        dry_run: RunSweep,
         sweep: RunSweep,
         *,
-        every: timedelta,
+        interval: timedelta,
         now: Callable[[], datetime],
         heartbeat: Callable[[], Awaitable[None]] | None = None,
         on_sweep: Callable[[SweepRecord], None] = lambda _record: None,
     ) -> None:
         self.on_sweep = on_sweep
-        self._look = look
+        self._dry_run = dry_run
         self._sweep = sweep
-        self._every = every
+        self._interval = interval
         self._now = now
         self._heartbeat = heartbeat
 
     async def run(self) -> None:
         """Look now, then sweep at every interval until cancelled. A sweep longer than the interval delays the next.
 
-        A look is a sweep that stops no server: the first one, and the one after a failure. A hub that has just come back
-        does not know yet which users were active meanwhile. A look still shows mistakes in URL, token or scopes at once.
+        A look is a sweep that stops no server, the dry run: the first sweep, and the one after a failure. A hub that has
+        just come back does not know yet which users were active meanwhile. A look still shows mistakes in URL, token or
+        scopes at once.
         """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat())
@@ -79,7 +80,7 @@ class CullerService:
             begun = clock()
             record = await self._supervised("sweep" if has_looked else "look")
             has_looked = record.error is None
-            await asyncio.sleep(max(0.0, begun + self._every.total_seconds() - clock()))
+            await asyncio.sleep(max(0.0, begun + self._interval.total_seconds() - clock()))
 
     async def _supervised(self, kind: Literal["look", "sweep"]) -> SweepRecord:
         """Run one sweep and return its record; raise nothing."""
@@ -87,7 +88,7 @@ class CullerService:
         begun, begun_at = clock(), self._now()
         report: Report | None = None
         error: str | None = None
-        name, act = ("Sweep (stops nothing)", self._look) if kind == "look" else ("Sweep", self._sweep)
+        name, act = ("Sweep (stops nothing)", self._dry_run) if kind == "look" else ("Sweep", self._sweep)
         try:
             report = await act()
             log.info("%s: %s", name, report)

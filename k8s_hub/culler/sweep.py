@@ -12,7 +12,8 @@ Guarantees:
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -25,17 +26,24 @@ from k8s_hub.culler.core.policy import (
     Work,
     facts_of,
     foreseen_stop,
-    mass_cull_guard,
+    held_by_brake,
     wants_notice,
 )
 from k8s_hub.culler.core.probing import Candidate, ProbeChoice, candidate, choose
-from k8s_hub.culler.core.report import Report, SweepHistory, server_key
+from k8s_hub.culler.core.report import Report, SweepHistory
 from k8s_hub.culler.decider import Decider
 from k8s_hub.culler.event_bus import DecisionListener, UserDecisionListener, guarded
 from k8s_hub.culler.outages import BRAKED, Outages
 from k8s_hub.culler.probe import ServerProbe
 from k8s_hub.culler.state import StateStore
-from k8s_hub.culler.throttling import STAGGER_SECONDS, Throttle, each, each_now, log_failures, retry
+from k8s_hub.culler.throttling import (
+    STAGGER_SECONDS,
+    Throttle,
+    gather_now,
+    gather_throttled,
+    log_failures,
+    retry,
+)
 from k8s_hub.hub.api import HubApi, UserPage, UserState
 from k8s_hub.hub.errors import HubError, HubForbidden
 from k8s_hub.hub.listing import UserList, read_all
@@ -89,16 +97,16 @@ class Sweep:
     now: Callable[[], datetime]
     _: KW_ONLY
     store: StateStore | None = None
-    servers: ServerProbe | None = None  # asks servers for their activity
+    probe: ServerProbe | None = None  # asks servers for their activity
     warn: Warn | None = None
     throttle: Throttle | None = None  # None: ``concurrency`` slots, however slow the hub is
     outages: Outages = field(default_factory=Outages)
-    every: timedelta | None = None  # until the next sweep; None: not known
+    interval: timedelta | None = None  # until the next sweep; None: not known
     on_decision: DecisionListener = lambda _decision, _action: None
     on_user_decision: UserDecisionListener = lambda _decision, _action: None
     history: SweepHistory = field(default_factory=SweepHistory)
 
-    async def look(self) -> Report:
+    async def dry_run(self) -> Report:
         """Run a dry sweep, which stops, deletes and warns nobody. It keeps only what the next sweep compares with."""
         return await replace(self, options=replace(self.options, dry_run=True)).run()
 
@@ -129,7 +137,7 @@ class Sweep:
             gone=actions[Action.GONE],
             would_stop=actions[Action.WOULD_STOP],
             kept={cause.value: number for cause, number in kept.items()},
-            held_by_guard=kept[Cause.MASS_CULL],
+            held_by_brake=kept[Cause.BRAKE],
             held_by_grace=kept[Cause.OUTAGE_GRACE],
             failed=log_failures("server", undecided | not_stopped),
             hidden=seen.hidden,
@@ -186,35 +194,35 @@ class Sweep:
 
     async def _choose(self, seen: _Seen) -> tuple[ProbeChoice, dict[Server, Exception]]:
         """Choose the servers to ask for their activity; return the errors of those that cannot be judged."""
-        if self.servers is None:
+        if self.probe is None:
             return ProbeChoice(), {}
         now = self.now()
 
         def judge(server: Server) -> Candidate | None:
             user = seen.servers[server]
             limits = self.decider.rules.for_server(server, user, self.decider.limits, now).limits
-            probed_at = self.history.probed_at.get((server.user, server.name))
+            probed_at = self.history.probed_at.get(server.key)
             return candidate(facts_of(server, user, self.store), limits, now, probed_at)
 
-        results = each_now(seen.servers, judge)
+        results = gather_now(seen.servers, judge)
         candidates = [result for result in results if isinstance(result, Candidate)]
-        can_ask = bool(candidates) and await self._can_probe(self.servers)
-        choice = choose(candidates, self.servers.per_sweep if can_ask else 0)
-        self.history.probed([(server.user, server.name) for server in choice.probed], now)
+        can_ask = bool(candidates) and await self._can_probe(self.probe)
+        choice = choose(candidates, self.probe.per_sweep if can_ask else 0)
+        self.history.probed([server.key for server in choice.probed], now)
         return choice, _failures(seen.servers, results)
 
-    async def _can_probe(self, servers: ServerProbe) -> bool:
+    async def _can_probe(self, probe: ServerProbe) -> bool:
         try:
-            await retry(servers.refresh)
+            await retry(probe.refresh)
         except HubError as error:
             log.warning("ask_servers: no server asked, no idle-looking server stops in this sweep: %s", error)
             return False
         return True
 
     async def _ask(self, servers: Sequence[Server]) -> Mapping[Server, Work | None]:
-        if self.servers is None or not servers:
+        if self.probe is None or not servers:
             return {}
-        answers = await each(servers, self.servers.work, Throttle())  # ServerProbe limits itself
+        answers = await gather_throttled(servers, self.probe.work, Throttle())  # ServerProbe limits itself
         log_failures("server", _failures(map(str, servers), answers))
         return {
             server: None if isinstance(answer, Exception) else answer
@@ -242,20 +250,20 @@ class Sweep:
                 return decision
             return decision.held_back(Cause.UNPROBED, "a later sweep asks it for its activity first")
 
-        results = await each(servers, decide, Throttle(self.options.concurrency))
+        results = await gather_throttled(servers, decide, Throttle(self.options.concurrency))
         decisions = [result for result in results if isinstance(result, Decision)]
         return decisions, _failures(map(str, servers), results)
 
     # --- Hold back ---
 
     def _hold_back(self, decisions: Sequence[Decision]) -> list[Decision]:
-        """Return the decisions after the outage grace and the mass-cull guard."""
+        """Return the decisions after the outage grace and the brake."""
         now = self.now()
         notice = self.decider.notice
         decisions = [self.outages.held_back(decision, now, notice) for decision in decisions]
-        to_stop = [server_key(decision) for decision in decisions if decision.verdict.culls]
+        to_stop = [decision.key for decision in decisions if decision.verdict.culls]
         running = sum(decision.facts.server.ready for decision in decisions)
-        held = mass_cull_guard(to_stop, self.history.in_use, running, self.options.brake_percent)
+        held = held_by_brake(to_stop, self.history.in_use, running, self.options.brake_percent)
         self.history.decided(decisions)
         if not held:
             return decisions
@@ -265,9 +273,9 @@ class Sweep:
             len(held),
             running,
         )
-        until = None if self.every is None else now + self.every
+        until = None if self.interval is None else now + self.interval
         return [
-            decision.held_back(Cause.MASS_CULL, BRAKED, until) if server_key(decision) in held else decision
+            decision.held_back(Cause.BRAKE, BRAKED, until) if decision.key in held else decision
             for decision in decisions
         ]
 
@@ -283,14 +291,14 @@ class Sweep:
             for decision in decisions
             if wants_notice(decision.facts, decision.verdict, decision.at, notice)
         ]
-        notices = await each(due, self._warn_one, Throttle(self.options.concurrency))
+        notices = await gather_throttled(due, self._warn_one, Throttle(self.options.concurrency))
         log_failures("server", _failures((decision.subject for decision in due), notices))
         given = {
-            server_key(decision): given
+            decision.key: given
             for decision, given in zip(due, notices, strict=True)
             if isinstance(given, Notice)
         }
-        return [_with_notice(decision, given.get(server_key(decision))) for decision in decisions], len(given)
+        return [_with_notice(decision, given.get(decision.key)) for decision in decisions], len(given)
 
     async def _warn_one(self, decision: Decision) -> Notice | None:
         """Warn one user; return the notice, or None if the warning failed."""
@@ -323,15 +331,12 @@ class Sweep:
         actions = self._actions
 
         async def stop(decision: Decision) -> Outcome:
-            try:
+            with _emitting_failure(decision, on_decision):
                 outcome = await actions.stop(decision)
-            except Exception:
-                on_decision(decision, Action.FAILED)
-                raise
             on_decision(outcome.decision, outcome.action)
             return outcome
 
-        results = await each(
+        results = await gather_throttled(
             to_stop, stop, self._throttle, over=self.options.spread.total_seconds(), apart=STAGGER_SECONDS
         )
         done = [result for result in results if isinstance(result, Outcome)]
@@ -356,15 +361,12 @@ class Sweep:
         actions = self._actions
 
         async def delete(decision: UserDecision) -> Action:
-            try:
+            with _emitting_failure(decision, on_decision):
                 action = Action.DELETED if await actions.delete(decision) else Action.KEPT
-            except Exception:
-                on_decision(decision, Action.FAILED)
-                raise
             on_decision(decision, action)
             return action
 
-        results = await each(due, delete, self._throttle)
+        results = await gather_throttled(due, delete, self._throttle)
         fates = Counter(result for result in results if isinstance(result, Action))
         return fates, undecided | _failures((decision.user.name for decision in due), results)
 
@@ -377,7 +379,7 @@ class Sweep:
         """
         # A server that something else stopped is a sign of an active user: wait for the next sweep.
         stopped = {
-            server_key(outcome.decision)
+            outcome.decision.key
             for outcome in outcomes
             if outcome.action in {Action.STOPPED, Action.WOULD_STOP}
         }
@@ -388,7 +390,7 @@ class Sweep:
             if user.servers is not None
             and all((user.name, server.name) in stopped for server in user.servers)
         ]
-        results = each_now(users, lambda user: self.decider.decide_user(user, now))
+        results = gather_now(users, lambda user: self.decider.decide_user(user, now))
         due = [result for result in results if isinstance(result, UserDecision) and result.verdict.culls]
         return due, _failures((user.name for user in users), results)
 
@@ -397,7 +399,7 @@ class Sweep:
     def _remember(self, seen: _Seen) -> None:
         if self.options.dry_run or seen.lost:
             return
-        running = self.history.saw_all([(server.user, server.name) for server in seen.servers])
+        running = self.history.saw_all([server.key for server in seen.servers])
         if self.store is not None:
             self.store.forget_all_but(running)
 
@@ -413,7 +415,7 @@ class Sweep:
             now=self.now,
             outages=self.outages,
             store=self.store,
-            servers=self.servers,
+            probe=self.probe,
             remove_named=self.options.remove_named_servers,
         )
 
@@ -422,6 +424,16 @@ def _with_notice(decision: Decision, notice: Notice | None) -> Decision:
     if notice is None:
         return decision
     return replace(decision, facts=replace(decision.facts, notice=notice), is_warned=True)
+
+
+@contextmanager
+def _emitting_failure(decision: T, on_decision: Callable[[T, Action], object]) -> Iterator[None]:
+    """Emit a decision as failed if the body raises."""
+    try:
+        yield
+    except Exception:
+        on_decision(decision, Action.FAILED)
+        raise
 
 
 def _failures(of: Iterable[T], results: Iterable[object]) -> dict[T, Exception]:

@@ -104,7 +104,7 @@ STAGGER_SECONDS = 0.1
 """Between the first stops, so that they do not all end at once and load the hub together."""
 
 
-async def each(
+async def gather_throttled(
     things: Sequence[T],
     handle: Callable[[T], Awaitable[R]],
     throttle: Throttle,
@@ -138,7 +138,7 @@ async def each(
     return [results[index] for index in range(len(things))]
 
 
-def each_now(things: Iterable[T], handle: Callable[[T], R]) -> list[R | Exception]:
+def gather_now(things: Iterable[T], handle: Callable[[T], R]) -> list[R | Exception]:
     """Handle each thing without waiting; return its result or its exception."""
 
     def result_of(thing: T) -> R | Exception:

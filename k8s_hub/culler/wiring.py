@@ -103,7 +103,7 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
             log.info(
                 "culler: sweeps %s every %s: stops servers that are idle for %s",
                 plan.hub.url,
-                format_duration(plan.every),
+                format_duration(plan.interval),
                 format_duration(plan.decider.limits.timeout),
             )
         scopes = TokenScopes(api.scopes, _scope_log(plan, bus))
@@ -111,9 +111,9 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
             await _learn_now(scopes)
         else:
             stack.callback(asyncio.create_task(scopes.keep_known()).cancel)
-        servers = None
+        probe = None
         if plan.probe is not None:
-            servers = await open_probe(plan.probe, api, scopes, now, stack)
+            probe = await open_probe(plan.probe, api, scopes, now, stack)
         warn = None if plan.warning is None else await stack.enter_async_context(Warnings(plan.warning))
         sweep = Sweep(
             api,
@@ -121,18 +121,18 @@ async def _serve(plan: Plan, now: Clock, hub_pid: int | None) -> int:
             plan.decider,
             now,
             store=store,
-            servers=servers,
+            probe=probe,
             warn=warn,
             throttle=throttle,
             outages=outages,
-            every=None if plan.once else plan.every,
+            interval=None if plan.once else plan.interval,
             on_decision=bus.decision,
             on_user_decision=bus.user_decision,
         )
         service = CullerService(
-            sweep.look,
+            sweep.dry_run,
             sweep.run,
-            every=plan.every,
+            interval=plan.interval,
             now=now,
             heartbeat=partial(heartbeat, api.version, outages, now),
             on_sweep=bus.end_of_sweep,
@@ -164,8 +164,8 @@ def _remember_stops(store: StateStore, options: SweepOptions, bus: EventBus) -> 
 
     def remember(decision: Decision, action: Action) -> None:
         server, verdict = decision.facts.server, decision.verdict
-        if verdict.cause is Cause.MASS_CULL and verdict.deadline is not None:
-            brakes[server.user, server.name] = verdict.deadline
+        if verdict.cause is Cause.BRAKE and verdict.deadline is not None:
+            brakes[server.key] = verdict.deadline
         if action in {Action.STOPPED, Action.STOPPING}:
             store.stopped(
                 Stop(
@@ -221,7 +221,7 @@ async def _show(
     stack: AsyncExitStack,
 ) -> None:
     """Serve metrics and page, if configured."""
-    pulse = Pulse(plan.every, now)
+    pulse = Pulse(plan.interval, now)
     bus.end_of_sweep.subscribe("health", pulse.on_sweep)
     if plan.metrics_port:
         from k8s_hub.culler.metrics import Metrics, serving

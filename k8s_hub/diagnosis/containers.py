@@ -3,7 +3,6 @@
 import re
 
 from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
-from k8s_hub.diagnosis.ends import exit_detail, not_created, server_restarts, tried_again, tries_in_words
 from k8s_hub.diagnosis.messages import AGAIN, CONTACT, capitalized
 from k8s_hub.diagnosis.observation import (
     Observation,
@@ -25,6 +24,13 @@ from k8s_hub.diagnosis.pod_life import (
 )
 from k8s_hub.diagnosis.runtime import sandbox_fails
 from k8s_hub.diagnosis.storage import missing_for, missing_object
+from k8s_hub.diagnosis.terminations import (
+    exit_detail,
+    not_created,
+    server_restarts,
+    tried_again,
+    tries_in_words,
+)
 from k8s_hub.objects.keys import key_of
 from k8s_hub.objects.raw import Raw
 

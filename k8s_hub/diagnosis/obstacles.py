@@ -45,7 +45,7 @@ def leftover(obj: Raw, kind: str) -> Diagnosis:
     )
 
 
-def dying_namespace(namespace: Raw) -> Diagnosis:
+def terminating_namespace(namespace: Raw) -> Diagnosis:
     """The user's namespace is being deleted with everything in it. A new one can only be created after that."""
     conditions = status_of(namespace).get("conditions") or ()
     words = "; ".join(str(condition.get("message")) for condition in conditions if condition.get("message"))

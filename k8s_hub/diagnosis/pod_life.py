@@ -10,11 +10,10 @@ Fields read: ``metadata.deletionTimestamp``; ``spec.restartPolicy``, ``spec.cont
 from dataclasses import dataclass
 from typing import Any
 
-from k8s_hub.objects.keys import is_dying, spec_of, status_of
+from k8s_hub.naming.ownership import NOTEBOOK_CONTAINER
+from k8s_hub.objects.keys import is_terminating, spec_of, status_of
 from k8s_hub.objects.raw import Raw
 
-#: The server's container. In a pod without this name, it is the first container.
-NOTEBOOK = "notebook"
 #: After so many failures in a row, a container counts as failed for good.
 RESTART_LIMIT = 3
 
@@ -47,7 +46,7 @@ PodLife = Alive | Ended
 
 def judge_pod(pod: Raw) -> PodLife:
     """Return whether the pod's server is alive. Callers handle a missing pod."""
-    if is_dying(pod):
+    if is_terminating(pod):
         return _deleted(pod)
     status = status_of(pod)
     if status.get("phase") == "Failed":
@@ -64,7 +63,7 @@ def is_ready_to_serve(pod: Raw | None) -> bool:
     probe, a running container is). Unlike there, a sidecar that has ended or crashes does not block the server, and a
     server on an unresponsive node is not ready.
     """
-    if pod is None or is_dying(pod):
+    if pod is None or is_terminating(pod):
         return False
     status = status_of(pod)
     if status.get("phase") != "Running" or not status.get("podIP") or is_on_lost_node(pod):
@@ -79,7 +78,7 @@ def is_ready_to_serve(pod: Raw | None) -> bool:
 def end_in_words(pod: Raw, ended: Ended) -> str:
     """Describe the end of a server for the log, without messages that may be the program's output."""
     status = status_of(pod)
-    words = ended.message if status.get("reason") or is_dying(pod) else ""
+    words = ended.message if status.get("reason") or is_terminating(pod) else ""
     return f"{ended.reason}, exit code {ended.code}" + (f": {words.strip()}" if words else "")
 
 
@@ -105,9 +104,9 @@ def is_on_lost_node(pod: Raw) -> bool:
 
 
 def notebook_name(pod: Raw) -> str:
-    """Return the name of the server's container from the spec: the kubelet sorts statuses by name."""
+    """Return the name of the server's container, else that of the first, from the spec: the kubelet sorts statuses by name."""
     names = [container["name"] for container in spec_of(pod).get("containers") or ()]
-    return NOTEBOOK if NOTEBOOK in names or not names else names[0]
+    return NOTEBOOK_CONTAINER if NOTEBOOK_CONTAINER in names or not names else names[0]
 
 
 def notebook_status(pod: Raw) -> Raw | None:

@@ -7,7 +7,7 @@ before all of these.
 
 from collections.abc import Callable, Iterable
 
-from k8s_hub.diagnosis import containers, ends, images, runtime, scheduling, storage
+from k8s_hub.diagnosis import containers, images, runtime, scheduling, storage, terminations
 from k8s_hub.diagnosis.diagnosis import Diagnosis, OnError, Stage, ask, ignore
 from k8s_hub.diagnosis.messages import AGAIN
 from k8s_hub.diagnosis.observation import Observation
@@ -17,10 +17,10 @@ Rule = Callable[[Observation], Diagnosis | None]
 
 RULES: tuple[Rule, ...] = (
     containers.server_is_ready,
-    ends.out_of_memory,
+    terminations.out_of_memory,
     runtime.program_does_not_run,
     containers.step_fails,
-    *ends.RULES,
+    *terminations.RULES,
     *storage.CLAIM_RULES,
     *scheduling.RULES,
     *images.RULES,

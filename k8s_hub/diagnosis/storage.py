@@ -8,7 +8,7 @@ from k8s_hub.diagnosis.diagnosis import Diagnosis, Reason, Stage
 from k8s_hub.diagnosis.messages import AGAIN, CONTACT, LATER, capitalized
 from k8s_hub.diagnosis.observation import Observation, first_seen, last_seen, message_of
 from k8s_hub.naming.ownership import EXTRA_CLAIM_ANNOTATION
-from k8s_hub.objects.keys import annotations_of, is_dying, key_of, metadata_of, phase_of, spec_of
+from k8s_hub.objects.keys import annotations_of, is_terminating, key_of, metadata_of, phase_of, spec_of
 from k8s_hub.objects.raw import Raw
 
 _UNKNOWN_CLASS = re.compile(r'storageclass\.storage\.k8s\.io "(?P<name>[^"]+)" not found')
@@ -72,7 +72,7 @@ def claim_terminating(seen: Observation) -> Diagnosis | None:
 
     A scheduled pod keeps its claim: the start continues.
     """
-    if seen.claim is None or not is_dying(seen.claim) or seen.spec.get("nodeName"):
+    if seen.claim is None or not is_terminating(seen.claim) or seen.spec.get("nodeName"):
         return None
     finalizers = ", ".join(metadata_of(seen.claim).get("finalizers") or ())
     return Diagnosis.waiting(

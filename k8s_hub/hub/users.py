@@ -43,6 +43,11 @@ class Server:
         return printable(f"{self.user}/{self.name}" if self.name else self.user)
 
     @property
+    def key(self) -> ServerKey:
+        """The user's name and the server's name."""
+        return self.user, self.name
+
+    @property
     def state(self) -> Raw | None:
         """The spawner's saved state, empty before the first start; None: hidden from the token."""
         return state_in(self.raw)

@@ -125,7 +125,7 @@ class KubeApi:
         """Return one page of a list, the first one if ``continue_token`` is empty.
 
         Never from the API server's cache, which ignores the limit. `RelistRequired` means that the token has expired.
-        Unreadable objects are in ``ListPage.odd``.
+        Unreadable objects are in ``ListPage.malformed``.
         """
         params = _given(
             labelSelector=label_selector,
@@ -164,9 +164,11 @@ class KubeApi:
                 limit=limit,
                 continue_token=token,
             )
-            if page.odd:
-                odd = page.odd[0]
-                raise Unavailable(f"{resource} cannot be listed because of {odd}: {odd.why}", reason="Odd")
+            if page.malformed:
+                malformed = page.malformed[0]
+                raise Unavailable(
+                    f"{resource} cannot be listed because of {malformed}: {malformed.why}", reason="Odd"
+                )
             yield page
             token = page.continue_token
             if not token:

@@ -16,12 +16,12 @@ from typing import NamedTuple
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.core.errors import Forbidden, KubeError
 from k8s_hub.kube.core.resources import EVENTS
-from k8s_hub.kube.core.watch import Odd, Updated, WatchEvent
+from k8s_hub.kube.core.watch import Malformed, Updated, WatchEvent
 from k8s_hub.kube.notifier import Notifier
 from k8s_hub.kube.watcher import Watcher
 from k8s_hub.objects.keys import Key, key_of, metadata_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.retries import Chance
+from k8s_hub.retries import Rng
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class EventSubscription:
 class EventWatch:
     """Owns the task that watches the events of one namespace while there are subscriptions: ``await close()``."""
 
-    def __init__(self, api: KubeApi, namespace: str, *, chance: Chance = random.random) -> None:
+    def __init__(self, api: KubeApi, namespace: str, *, rng: Rng = random.random) -> None:
         self.notifier = Notifier[Involved]()
         self._api = api
         self._namespace = namespace
@@ -115,11 +115,11 @@ class EventWatch:
             EVENTS,
             namespace,
             name=f"events in {namespace}",
-            take=self._take,
+            on_event=self._on_event,
             on_open=self._settled.set,
             on_end=self._on_end,
             from_now=True,
-            chance=chance,
+            rng=rng,
         )
 
     @asynccontextmanager
@@ -206,9 +206,9 @@ class EventWatch:
 
     # --- Callbacks of the watcher ---
 
-    def _take(self, event: WatchEvent) -> None:
-        if isinstance(event, Odd):
-            self._watcher.note_odd(event)
+    def _on_event(self, event: WatchEvent) -> None:
+        if isinstance(event, Malformed):
+            self._watcher.note_malformed(event)
         if not isinstance(event, Updated):
             return
         involved = _involved_in(event.obj)

@@ -40,12 +40,12 @@ from k8s_hub.kube.notifier import Notifier
 from k8s_hub.kube.watcher import Watcher
 from k8s_hub.objects.keys import Key, uid_of, version_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.retries import Chance, RetryPolicy, retrying
+from k8s_hub.retries import RetryPolicy, Rng, retrying
 
 CONFIRM = RetryPolicy(deadline=math.inf)
 """Retries without a deadline of its own: the waiter has one."""
 
-QUIET = 5.0
+RECHECK_INTERVAL = 5.0
 """Seconds without news of its object after which a waiter asks for it, and the longest wait for that answer."""
 
 CATCH_UP = 1.0
@@ -57,7 +57,8 @@ BETWEEN_CHECKS = 1.0
 CHECKS_AT_ONCE = 5
 """Most checks at one time. A bookmark wakes all waiters at once, so that they also ask at once."""
 
-LIFETIME = (300, 600)  # seconds after which the server closes a watch: rebalances watches over API servers
+WATCH_TIMEOUT = (300, 600)
+"""Seconds after which the server closes a watch: rebalances watches over API servers."""
 
 
 class Listener(Protocol):
@@ -79,28 +80,28 @@ class Informer:
         label_selector: str = "",
         project: Project,
         index: Index = no_index,
-        chance: Chance = random.random,
+        rng: Rng = random.random,
     ) -> None:
         """``namespace`` None means all namespaces. ``project`` and ``index`` must be pure functions."""
         self._api = api
         self._resource = resource
         self._namespace = namespace
         self._label_selector = label_selector
-        self._chance = chance
+        self._rng = rng
         self._notifier = Notifier[Key]()
         self._watcher = Watcher(
             api,
             resource,
             namespace,
             name=f"informer of {self}",
-            take=self._take,
+            on_event=self._on_event,
             on_open=self._notifier.notify_all,
             on_end=self._on_end,
             label_selector=label_selector,
-            lifetime=LIFETIME,
-            chance=chance,
+            watch_timeout=WATCH_TIMEOUT,
+            rng=rng,
         )
-        self._store = Store(project, index, on_odd=self._watcher.note_odd)
+        self._store = Store(project, index, on_malformed=self._watcher.note_malformed)
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._listeners = WeakValueDictionary[Key, Listener]()
@@ -200,7 +201,7 @@ class Informer:
                         kept = self.view.get(key)
                         if condition(kept):
                             return kept
-                    if not await self._next_change(wakeup, QUIET):
+                    if not await self._next_change(wakeup, RECHECK_INTERVAL):
                         await self.reopen_if_behind(key)
 
     async def wait_gone(self, key: Key, uid: str, *, deadline: float) -> None:
@@ -218,7 +219,7 @@ class Informer:
                     if not is_seen and (was_seen or not await self._exists(key, uid)):
                         return
                     was_seen = is_seen
-                    if not await self._next_change(wakeup, QUIET) and is_seen:
+                    if not await self._next_change(wakeup, RECHECK_INTERVAL) and is_seen:
                         await self.reopen_if_behind(key)
 
     def subscribe(self, *keys: Key, wakeup: asyncio.Event) -> AbstractContextManager[asyncio.Event]:
@@ -229,7 +230,7 @@ class Informer:
         """Open the watch again if it has missed a change of an object; return whether it did.
 
         Packets can get lost without an end of the connection; `Watcher` itself notices that only after a minute. A single
-        event can get lost, too. A subscriber calls this after `QUIET` seconds without news of its object.
+        event can get lost, too. A subscriber calls this after `RECHECK_INTERVAL` seconds without news of its object.
 
         It asks about the object whose subscriber has waited longest for a check. It asks nothing, and returns False, if it
         has asked too often already, or if no watch is open; also returns False if the API server does not answer.
@@ -283,7 +284,7 @@ class Informer:
         """
         before = self.view.entry(key)
         try:
-            async with asyncio.timeout(QUIET):
+            async with asyncio.timeout(RECHECK_INTERVAL):
                 found = await self._selected(key)
         except (KubeError, TimeoutError):
             return False
@@ -353,7 +354,7 @@ class Informer:
     async def _exists(self, key: Key, uid: str) -> bool:
         try:
             found = await retrying(
-                CONFIRM, lambda: self._api.get(self._resource, key), on=Unavailable, chance=self._chance
+                CONFIRM, lambda: self._api.get(self._resource, key), on=Unavailable, rng=self._rng
             )
         except NotFound:
             return False
@@ -365,7 +366,7 @@ class Informer:
         self._notifier.notify_all()
         return True
 
-    def _take(self, event: WatchEvent) -> None:
+    def _on_event(self, event: WatchEvent) -> None:
         """Apply an event to the store: the only place that changes the view."""
         changed = self._store.apply(event)
         for listener in [self._listeners[key] for key in changed if key in self._listeners]:

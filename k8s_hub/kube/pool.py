@@ -25,7 +25,7 @@ from k8s_hub.kube.late_creates import LateCreates
 from k8s_hub.kube.library import LibraryClient
 from k8s_hub.kube.notifier import Turnstile
 from k8s_hub.kube.pending_deletes import PendingDeletes
-from k8s_hub.retries import Chance
+from k8s_hub.retries import Rng
 
 
 @cache
@@ -54,13 +54,13 @@ class _Shared:
 class _Cluster:
     """Everything that is shared for one API server."""
 
-    def __init__(self, connection: Connection, chance: Chance) -> None:
+    def __init__(self, connection: Connection, rng: Rng) -> None:
         self.api = KubeApi(connection)
         self.pending_deletes = PendingDeletes(self.api)
         self.late_creates = LateCreates()
         self.turnstile = Turnstile()
         self._connection = connection
-        self._chance = chance
+        self._rng = rng
         self._informers: dict[_Scope, _Shared] = {}
         self._event_watches: dict[str, EventWatch] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -95,7 +95,7 @@ class _Cluster:
                 label_selector=scope.label_selector,
                 project=project,
                 index=index,
-                chance=self._chance,
+                rng=self._rng,
             )
             self._informers[scope] = _Shared(informer, project, index)
         shared = self._informers[scope]
@@ -115,7 +115,7 @@ class _Cluster:
 
     def events(self, namespace: str) -> EventWatch:
         if namespace not in self._event_watches:
-            self._event_watches[namespace] = EventWatch(self.api, namespace, chance=self._chance)
+            self._event_watches[namespace] = EventWatch(self.api, namespace, rng=self._rng)
         return self._event_watches[namespace]
 
     async def close(self) -> None:
@@ -137,8 +137,8 @@ _pools: "dict[asyncio.AbstractEventLoop, InformerPool]" = {}
 class InformerPool:
     """Owns everything for one event loop. ``await close()`` ends all of it."""
 
-    def __init__(self, *, chance: Chance = random.random) -> None:
-        self._chance = chance
+    def __init__(self, *, rng: Rng = random.random) -> None:
+        self._rng = rng
         self._clusters: dict[ConnectionSettings, asyncio.Task[_Cluster]] = {}
         self._library: dict[ConnectionSettings, LibraryClient] = {}
 
@@ -242,7 +242,7 @@ class InformerPool:
         connection = await Connection.open(settings)
         # The hub is loaded, and the first list is about to come.
         freeze_gc_baseline()
-        return _Cluster(connection, self._chance)
+        return _Cluster(connection, self._rng)
 
     def _forget_failure(self, settings: ConnectionSettings, task: asyncio.Task[_Cluster]) -> None:
         # Asking for the exception also marks it as seen: all who waited may have been cancelled.

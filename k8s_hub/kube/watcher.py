@@ -18,7 +18,7 @@ from k8s_hub.kube.core.resources import Resource
 from k8s_hub.kube.core.watch import (
     Empty,
     Listed,
-    Odd,
+    Malformed,
     Paging,
     State,
     WatchEvent,
@@ -28,22 +28,22 @@ from k8s_hub.kube.core.watch import (
     end_meant_by,
 )
 from k8s_hub.kube.metrics import LISTS
-from k8s_hub.retries import Chance, RetryPolicy
+from k8s_hub.retries import RetryPolicy, Rng
 
 logger = logging.getLogger(__name__)
 
-UNREACHABLE = RetryPolicy(initial=0.5, ceiling=4.0, deadline=math.inf)
+UNAVAILABLE_BACKOFF = RetryPolicy(initial=0.5, ceiling=4.0, deadline=math.inf)
 """For a server that is away or busy. With this ceiling a view is fresh within 5 s after the server's return, and each
 informer costs it one request per 2 s on average."""
 
-REFUSED = RetryPolicy(initial=0.5, ceiling=30.0, deadline=math.inf)
+ERROR_BACKOFF = RetryPolicy(initial=0.5, ceiling=30.0, deadline=math.inf)
 """For errors that are unlikely to pass soon: a missing right, repeated 410s, a bug. A list of ten thousand pods every 4 s
 would overload the server."""
 
 HEALTHY = 5.0  # seconds after which the end of a watch is regular
 HEALTHY_BEFORE_A_LIST = 60.0  # the same for an end that costs a list
-LOUD = 3  # consecutive failures before one is logged: a single disconnect is normal
-MOST_ODD = 100  # unreadable objects to log at most
+LOG_AFTER_FAILURES = 3  # consecutive failures before one is logged: a single disconnect is normal
+MOST_MALFORMED = 100  # unreadable objects to log at most
 
 BUDGET = 0.005
 """Seconds of work between two turns of the event loop: a tenth of the longest acceptable callback (50 ms)."""
@@ -73,35 +73,35 @@ class Watcher:
         namespace: str | None,
         *,
         name: str,
-        take: Callable[[WatchEvent], None],
+        on_event: Callable[[WatchEvent], None],
         on_open: Callable[[], None],
         on_end: Callable[[KubeError | None], bool],
         label_selector: str = "",
         from_now: bool = False,
-        lifetime: tuple[float, float] | None = None,
-        chance: Chance = random.random,
+        watch_timeout: tuple[float, float] | None = None,
+        rng: Rng = random.random,
     ) -> None:
         """Watch the resource in a namespace, or in all of them (None).
 
         name: the prefix of log lines.
-        take: gets each event and each page of the list.
+        on_event: gets each event and each page of the list.
         on_open: is called when a watch is open.
         on_end: is called after each attempt, before the pause, with its error (None: the server closed the watch as usual).
         It returns False to stop.
         from_now: start with future events, without a list.
-        lifetime: the range, in seconds, after which the server closes a watch; None leaves it to the server.
+        watch_timeout: the range, in seconds, after which the server closes a watch; None leaves it to the server.
         """
         self._api = api
         self._resource = resource
         self._namespace = namespace
         self._name = name
-        self._take_in = take
+        self._on_event = on_event
         self._on_open = on_open
         self._on_end = on_end
         self._label_selector = label_selector
         self._from_now = from_now
-        self._lifetime = lifetime
-        self._chance = chance
+        self._watch_timeout = watch_timeout
+        self._rng = rng
         self.state: State = Empty()
         self.last_event_at = -math.inf  # loop time of the last data from the server
         self.failure: KubeError | None = None  # the last attempt's error; None once a list or a watch answers
@@ -110,16 +110,16 @@ class Watcher:
         self._failures = Counter[RetryPolicy]()
         self._is_trouble_logged = False  # until the recovery is logged
         self._is_crash_logged = False
-        self._odd: set[str] = set()  # unreadable objects in the log
+        self._malformed: set[str] = set()  # unreadable objects in the log
         self._open_until: asyncio.Timeout | None = None  # of the open watch; `reopen` lets it expire
-        self._must_list = False  # after that
+        self._relist_on_reopen = False  # after that
 
     async def run(self) -> None:
         """Start from scratch, and repeat attempts."""
         self.state = Empty()
         self._failures.clear()
         while True:
-            self.failure = await self._outcome()
+            self.failure = await self._list_and_watch()
             self.state = after_end(self.state, self.failure)
             if not self._on_end(self.failure):
                 return
@@ -133,25 +133,25 @@ class Watcher:
         if self._open_until is None or self._open_until.when() is not None:
             return False
         logger.warning("%s: opening the watch again: %s", self._name, why)
-        self._must_list = with_list
+        self._relist_on_reopen = with_list
         self._open_until.reschedule(asyncio.get_running_loop().time())
         return True
 
-    def note_odd(self, odd: Odd) -> None:
+    def note_malformed(self, malformed: Malformed) -> None:
         """Log a skipped object, once per object."""
-        what = str(odd)
-        if what not in self._odd and len(self._odd) < MOST_ODD:
-            self._odd.add(what)
-            logger.warning("%s: skipped %s: %s", self._name, what, odd.why)
-            logger.debug("%s: skipped %s", self._name, what, exc_info=odd.error)
+        what = str(malformed)
+        if what not in self._malformed and len(self._malformed) < MOST_MALFORMED:
+            self._malformed.add(what)
+            logger.warning("%s: skipped %s: %s", self._name, what, malformed.why)
+            logger.debug("%s: skipped %s", self._name, what, exc_info=malformed.error)
 
     # --- One attempt ---
 
-    async def _outcome(self) -> KubeError | None:
+    async def _list_and_watch(self) -> KubeError | None:
         """Return the error that ended an attempt; None for the regular end of a watch."""
         self._opened_at = math.inf
         try:
-            await self._watch(await self._listed())
+            await self._watch(await self._list())
         except KubeError as error:
             return error
         except Exception as error:  # noqa: BLE001 - the supervisor: a bug must not end the watch for ever
@@ -159,7 +159,7 @@ class Watcher:
             return RelistRequired(f"a bug: {type(error).__name__}", reason="Bug")
         return None
 
-    async def _listed(self) -> Listed:
+    async def _list(self) -> Listed:
         """Read the remaining pages of the list; none if the watch can be resumed."""
         while not isinstance(self.state, Listed):
             page = await self._api.list_page(
@@ -175,7 +175,7 @@ class Watcher:
             self.failure = None
             # A turn of the loop between decoding a page and taking it in: each is a long piece of work.
             await asyncio.sleep(0)
-            self._take(page)
+            self._handle(page)
             if not page.continue_token:
                 LISTS.labels(self._resource.plural).inc()
         return self.state
@@ -187,7 +187,7 @@ class Watcher:
             self._namespace,
             resource_version=listed.resource_version,
             label_selector=self._label_selector,
-            timeout_seconds=self._drawn_lifetime(),
+            timeout_seconds=self._jittered_timeout(),
         )
         async with opened as stream:
             try:
@@ -195,7 +195,7 @@ class Watcher:
                     self._note_opened(listed)
                     await self._read(stream)
             except TimeoutError as error:
-                if self._must_list:
+                if self._relist_on_reopen:
                     raise RelistRequired("the watch has lost an event", reason="Lost") from error
                 raise Unavailable("the watch has not shown a change", reason="Silent") from error
             finally:
@@ -204,16 +204,16 @@ class Watcher:
     async def _read(self, stream: AsyncIterator[WatchEvent]) -> None:
         loop_turn = CooperativeYield()
         async for event in stream:
-            self._take(event)
+            self._handle(event)
             if not isinstance(self.state, Watching):
                 raise end_meant_by(event)
             await loop_turn.checkpoint()
 
-    def _drawn_lifetime(self) -> int | None:
-        if self._lifetime is None:
+    def _jittered_timeout(self) -> int | None:
+        if self._watch_timeout is None:
             return None
-        least, most = self._lifetime
-        return round(least + (most - least) * self._chance())
+        least, most = self._watch_timeout
+        return round(least + (most - least) * self._rng())
 
     def _note_opened(self, listed: Listed) -> None:
         self.state = Watching(listed.resource_version)
@@ -224,8 +224,8 @@ class Watcher:
             logger.info("%s: the watch is open again", self._name)
         self._on_open()
 
-    def _take(self, event: WatchEvent) -> None:
-        self._take_in(event)
+    def _handle(self, event: WatchEvent) -> None:
+        self._on_event(event)
         self.state = after(self.state, event)
         self.last_event_at = asyncio.get_running_loop().time()
 
@@ -240,15 +240,17 @@ class Watcher:
             self._is_crash_logged = False
             if error is None:
                 return 0.0
-        policy = UNREACHABLE if error is None or isinstance(error, Unavailable) else REFUSED
+        return self._back_off(error)
+
+    def _back_off(self, error: KubeError | None) -> float:
+        """Count and log a failure; return the seconds to wait after it, at least those that the server asks for."""
+        policy = UNAVAILABLE_BACKOFF if error is None or isinstance(error, Unavailable) else ERROR_BACKOFF
         attempt = self._failures[policy]
         self._failures[policy] += 1
         self._log_trouble(error)
         asked_for = (error.retry_after or 0.0) if error is not None else 0.0
-        own = (
-            0.0 if isinstance(error, RelistRequired) and attempt == 0 else policy.delay(attempt, self._chance)
-        )
-        return max(own, min(asked_for, REFUSED.ceiling))
+        own = 0.0 if isinstance(error, RelistRequired) and attempt == 0 else policy.delay(attempt, self._rng)
+        return max(own, min(asked_for, ERROR_BACKOFF.ceiling))
 
     def _log_crash(self, error: Exception) -> None:
         if not self._is_crash_logged:
@@ -256,7 +258,7 @@ class Watcher:
             logger.error("%s: the watch failed because of a bug, retrying", self._name, exc_info=error)
 
     def _log_trouble(self, error: KubeError | None) -> None:
-        if not self._is_trouble_logged and max(self._failures.values()) >= LOUD:
+        if not self._is_trouble_logged and max(self._failures.values()) >= LOG_AFTER_FAILURES:
             self._is_trouble_logged = True
             logger.warning(
                 "%s: the watch keeps failing, retrying: %s",

@@ -19,10 +19,10 @@ from k8s_hub.manifests.checks import checked_pod
 from k8s_hub.manifests.claim import ClaimMount
 from k8s_hub.manifests.metadata import object_metadata
 from k8s_hub.manifests.owned import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
+from k8s_hub.naming.ownership import NOTEBOOK_CONTAINER
 from k8s_hub.objects.raw import Raw
 from k8s_hub.text import kind_of
 
-NOTEBOOK_CONTAINER = "notebook"
 NOTEBOOK_PORT_NAME = "notebook-port"
 """The chart's network policies open the port by this name."""
 

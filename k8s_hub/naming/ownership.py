@@ -1,4 +1,4 @@
-"""Who owns an object, in the terms of ``docs/lifecycle.md``: ours, this attempt's, older, dying, foreign."""
+"""Who owns an object, in the terms of ``docs/lifecycle.md``: ours, this attempt's, older, terminating, foreign."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any, Self
 
 from k8s_hub.objects import timestamps
-from k8s_hub.objects.keys import annotations_of, is_dying, key_of, labels_of, metadata_of
+from k8s_hub.objects.keys import annotations_of, is_terminating, key_of, labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
 
 USERNAME_ANNOTATION = "hub.jupyter.org/username"
@@ -25,6 +25,9 @@ SAME_NODE_ANNOTATION = "hub.jupyter.org/placed-beside"
 
 EXTRA_CLAIM_ANNOTATION = "hub.jupyter.org/extra-claim"
 """On an extra claim: its name in ``extra_claims``."""
+
+NOTEBOOK_CONTAINER = "notebook"
+"""The name of the server's container in a pod that a spawner created."""
 
 RELEASE_LABELS = ("app.kubernetes.io/instance", "release")
 
@@ -85,7 +88,7 @@ class Relation(Enum):
 
     THIS_ATTEMPT = "this attempt"
     OLDER = "older"
-    DYING = "dying"
+    TERMINATING = "terminating"
     FOREIGN = "foreign"
 
 
@@ -156,11 +159,16 @@ def relation(obj: Raw, identity: ServerIdentity, attempt_id: str) -> Relation:
     """Return the relation of the object to the start with this attempt id."""
     if not is_ours(obj, identity):
         return Relation.FOREIGN
-    if is_dying(obj):
-        return Relation.DYING
-    if annotations_of(obj).get(ATTEMPT_ANNOTATION) == attempt_id:
+    if is_terminating(obj):
+        return Relation.TERMINATING
+    if attempt_id_of(obj) == attempt_id:
         return Relation.THIS_ATTEMPT
     return Relation.OLDER
+
+
+def attempt_id_of(obj: Raw) -> str | None:
+    """Return the id of the start that created the object; None if it has none."""
+    return annotations_of(obj).get(ATTEMPT_ANNOTATION)
 
 
 def with_attempt_id(obj: Raw, attempt_id: str) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def created_at(obj: Raw) -> datetime | None:
     return timestamps.parse(text) if text else None
 
 
-def is_dying(obj: Raw) -> bool:
+def is_terminating(obj: Raw) -> bool:
     """True once the deletion was requested. The object stays until its grace period and finalizers are done."""
     return metadata_of(obj).get("deletionTimestamp") is not None
 

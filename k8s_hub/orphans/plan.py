@@ -13,10 +13,10 @@ from k8s_hub.diagnosis.pod_life import Alive, is_ready_to_serve, judge_pod
 from k8s_hub.hub.users import ServerKey, User
 from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.naming.ownership import (
-    ATTEMPT_ANNOTATION,
     SERVERNAME_ANNOTATION,
     USERNAME_ANNOTATION,
     UserId,
+    attempt_id_of,
     has_release,
     releases_of,
     user_id_of,
@@ -25,7 +25,7 @@ from k8s_hub.objects import timestamps
 from k8s_hub.objects.keys import (
     Key,
     annotations_of,
-    is_dying,
+    is_terminating,
     key_of,
     metadata_of,
     owner_uids,
@@ -63,7 +63,7 @@ class HubServers:
     def of(cls, users: Iterable[User]) -> Self:
         """Return what the hub's REST API says of all users. Their servers must be complete and their states visible."""
         everybody = tuple(users)
-        servers = {(server.user, server.name): server for user in everybody for server in user.servers or ()}
+        servers = {server.key: server for user in everybody for server in user.servers or ()}
         states = {key: SavedState.load(server.state) for key, server in servers.items()}
         active = frozenset(key for key, server in servers.items() if not server.is_stopped)
         return cls(
@@ -187,7 +187,7 @@ def find_lost(
 def _is_lost(pod: Raw, server: ServerKey, hub: HubServers) -> bool:
     if server in hub.active:
         known = hub.last_starts.get(server)
-        return known is not None and annotations_of(pod).get(ATTEMPT_ANNOTATION) != known
+        return known is not None and attempt_id_of(pod) != known
     return key_of(pod) not in hub.active_pods
 
 
@@ -207,14 +207,14 @@ def _is_of_hub(resource: Resource, obj: Raw, facts: Facts) -> bool:
     return (
         USERNAME_ANNOTATION in annotations
         # People make Secrets and Services of their own for a user; KubeSpawner's pods have no attempt id.
-        and (resource is PODS or ATTEMPT_ANNOTATION in annotations)
+        and (resource is PODS or attempt_id_of(obj) is not None)
         and has_release(obj, facts.release_labels) is not False
     )
 
 
 def _has_no_other_end(resource: Resource, obj: Raw, facts: Facts) -> bool:
     """Tell whether it is old, is not being deleted, and is not owned by a pod that exists."""
-    is_left = not is_dying(obj) and _is_old(obj, facts.now)
+    is_left = not is_terminating(obj) and _is_old(obj, facts.now)
     return is_left and (resource is PODS or owner_uids(obj).isdisjoint(facts.pod_uids))
 
 

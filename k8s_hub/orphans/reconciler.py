@@ -13,11 +13,11 @@ from prometheus_client import Gauge
 
 from k8s_hub.clock import utcnow
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.core.errors import Forbidden, KubeError, Unavailable
+from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.kube.informer import Informer
 from k8s_hub.manifests.metadata import USERNAME_LABEL
-from k8s_hub.objects.keys import Key
+from k8s_hub.objects.keys import Key, is_terminating, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.orphans.plan import (
     NO_SERVERS,
@@ -26,10 +26,10 @@ from k8s_hub.orphans.plan import (
     Orphan,
     doubt_about_the_whole,
     find_orphans,
+    judge,
     may_be_orphan,
 )
-from k8s_hub.orphans.removal import remove
-from k8s_hub.retries import Chance
+from k8s_hub.retries import Rng
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ ORPHANS = Gauge(
     "Pods, Secrets and Services of this hub without a server that runs, starts or stops.",
     ["kind"],
 )
+
+_REPLACED = "another object has its name now"
 
 INTERVAL = 60.0
 JITTER = 0.2
@@ -79,7 +81,7 @@ class Reconciler:
     #: Returns the pods of servers that certainly run, start or stop: they are no orphans.
     running: Callable[[], Awaitable[Collection[Key]]]
     options: OrphanOptions
-    chance: Chance = random.random
+    rng: Rng = random.random
     #: The loop time of the first look that found an orphan, by uid.
     _first_seen: dict[str, float] = field(default_factory=dict)
     #: The uids of orphans that were logged: those that stay, and those whose deletion was refused.
@@ -90,7 +92,7 @@ class Reconciler:
     async def run(self) -> None:
         """Look again and again. Never raises."""
         while True:
-            await asyncio.sleep(INTERVAL * (1 + JITTER * self.chance()))
+            await asyncio.sleep(INTERVAL * (1 + JITTER * self.rng()))
             try:
                 await self._look()
             except KubeError as error:
@@ -211,6 +213,30 @@ async def pods_in(informer: Informer, *, besides: Collection[Key] = ()) -> Async
             yield pod
         if number % PODS_AT_ONCE == 0:
             await asyncio.sleep(0)
+
+
+async def remove(api: KubeApi, orphan: Orphan, read_facts: Callable[[], Awaitable[Facts]]) -> str | None:
+    """Delete one orphan by its uid, judged again right before by what hub and cluster say now.
+
+    Returns None once the API server accepted the deletion, else why the object was kept. Raises KubeError.
+    A pod gets its own grace period.
+    """
+    try:
+        obj = await api.get(orphan.resource, orphan.key)
+        if uid_of(obj) != orphan.uid:
+            return _REPLACED
+        if is_terminating(obj):
+            return "it is already being deleted"
+        again = judge(orphan.resource, obj, await read_facts())
+        if again is None:
+            return "its server runs, starts or stops now"
+        if again.doubt is None:
+            await api.delete(orphan.resource, orphan.key, uid=orphan.uid)
+    except NotFound:
+        return "it is already gone"
+    except Conflict:
+        return _REPLACED
+    return again.doubt
 
 
 def _advice(orphan: Orphan) -> str:

@@ -64,7 +64,8 @@ def usable(profile_list: Any, *, of_function: bool = False) -> tuple[dict[str, R
     """Return the usable profiles by their paths, in order, and a message for each fault.
 
     A key that seems to be misspelled leaves out nothing. An option without choices is left out alone. Any other fault leaves out
-    its whole profile, because the rest might start a different server than intended. Raises UnusableProfiles if ``profile_list`` is not a list or dictionary.
+    its whole profile, because the rest might start a different server than intended. Raises UnusableProfiles
+    if ``profile_list`` is not a list or dictionary.
 
     ``of_function``: an administrator's function returned the list. The ``access`` of a profile may then be a string.
     """

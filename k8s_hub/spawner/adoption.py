@@ -29,8 +29,8 @@ from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.informer import Informer
-from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, user_id_of
-from k8s_hub.objects.keys import Key, annotations_of, created_at, key_of, uid_of
+from k8s_hub.naming.ownership import attempt_id_of, user_id_of
+from k8s_hub.objects.keys import Key, created_at, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.orphans.plan import Facts, HubServers, find_lost
 from k8s_hub.orphans.reconciler import pods_in
@@ -56,7 +56,7 @@ _ADOPTING = "adopting"
 
 _STOPPED = "the hub knows of its start, and has stopped the server since"
 _TOKEN, _CLIENT, _PREFIX = "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_CLIENT_ID", "JUPYTERHUB_SERVICE_PREFIX"
-_ASKING = RetryPolicy(deadline=math.inf)
+_WITHOUT_DEADLINE = RetryPolicy(deadline=math.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +131,12 @@ class Adoption:
         """Return None if the hub has the server again, or the pod is gone, else why it was not adopted."""
         await _until_checked(user, servername)
         try:
-            pod = await retrying(_ASKING, lambda: self.api.get(PODS, key_of(seen)), on=Unavailable)
-            token = await retrying(_ASKING, lambda: _token_of(self.api, pod), on=Unavailable)
+            pod = await retrying(_WITHOUT_DEADLINE, lambda: self.api.get(PODS, key_of(seen)), on=Unavailable)
+            token = await retrying(_WITHOUT_DEADLINE, lambda: _token_of(self.api, pod), on=Unavailable)
         except NotFound:  # the pod, or the Secret with its token, which goes with it
             return None
         # Nothing awaits from here until the spawn is pending.
-        attempt_id = annotations_of(pod).get(ATTEMPT_ANNOTATION)
+        attempt_id = attempt_id_of(pod)
         if uid_of(pod) != uid_of(seen) or not isinstance(judge_pod(pod), Alive):
             return None
         if token is None or attempt_id is None:
@@ -178,7 +178,9 @@ class Adoption:
                 )
                 key, uid = key_of(lost.pod), uid_of(lost.pod)
                 with suppress(NotFound, Conflict):  # another one has its name
-                    await retrying(_ASKING, lambda: self.api.delete(PODS, key, uid=uid), on=Unavailable)
+                    await retrying(
+                        _WITHOUT_DEADLINE, lambda: self.api.delete(PODS, key, uid=uid), on=Unavailable
+                    )
             case _:
                 return f"its {_PREFIX} or {_CLIENT} is not the one that the hub expects"
         return None

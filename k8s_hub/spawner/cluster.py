@@ -28,7 +28,7 @@ class Cluster:
     """One namespace of one cluster, as one configuration of the spawner sees it."""
 
     api: KubeApi
-    #: Users' pods, by key and by `found_by`.
+    #: Users' pods, by key and by `pod_index`.
     pods: Informer
     #: All claims of the namespace, by key and by `owners_of`; not started before a server needs a claim.
     claims: Informer
@@ -41,7 +41,7 @@ class Cluster:
     turnstile: Turnstile
 
     def following(self) -> AbstractAsyncContextManager[EventSubscription | None]:
-        """Collect the events of the feed's objects while the body runs; None if the spawner does not watch events."""
+        """Subscribe to events while the body runs; None if the spawner does not watch events."""
         return nullcontext() if self.events is None else self.events.subscribe()
 
     async def check_watches(self, pod: Key | None, *claims: Key) -> None:
@@ -130,7 +130,7 @@ async def _cluster(
             namespace,
             label_selector=f"component={component}",
             project=project_pod,
-            index=found_by,
+            index=pod_index,
         ),
         claims=await pool.informer(
             settings, CLAIMS, namespace, project=project_claim, index=owners_of, start=with_claims
@@ -142,12 +142,12 @@ async def _cluster(
     )
 
 
-def owner(user: str | int, servername: str) -> Hashable:
+def server_index_key(user: str | int, servername: str) -> Hashable:
     """Return the index key of one server's pods in the view of pods, by the user's name or number."""
     return (user, servername)
 
 
-def mounting(user: str | int, claim: Key) -> Hashable:
+def mount_index_key(user: str | int, claim: Key) -> Hashable:
     """Return the index key of one user's pods that mount a claim, in the view of pods, by the user's name or number.
 
     The key includes the user: all users' pods may mount one claim, and reading ten thousand would block the loop.
@@ -155,7 +155,7 @@ def mounting(user: str | int, claim: Key) -> Hashable:
     return ("claim", user, *claim)
 
 
-def found_by(pod: Raw) -> Iterable[Hashable]:
+def pod_index(pod: Raw) -> Iterable[Hashable]:
     """Return the index keys of a pod, by its user's name and number: its server, and each claim that it mounts."""
     annotations, namespace, user_id = annotations_of(pod), key_of(pod).namespace, user_id_of(pod)
     username, servername = annotations.get(USERNAME_ANNOTATION), annotations.get(SERVERNAME_ANNOTATION, "")
@@ -164,6 +164,6 @@ def found_by(pod: Raw) -> Iterable[Hashable]:
     users = (username,) if user_id is None else (username, user_id.number)
     claims = [Key(namespace, name) for name in mounted_claims(pod)]
     return (
-        *(owner(user, servername) for user in users),
-        *(mounting(user, claim) for user in users for claim in claims),
+        *(server_index_key(user, servername) for user in users),
+        *(mount_index_key(user, claim) for user in users for claim in claims),
     )

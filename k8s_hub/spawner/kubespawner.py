@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property, partial, wraps
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
@@ -25,13 +25,22 @@ from k8s_hub.kube.core.errors import ConfigurationError, KubeError
 from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.naming import slugs
-from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION
+from k8s_hub.naming.ownership import attempt_id_of
 from k8s_hub.naming.templates import Scope, SettingError, scope_of
-from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, uid_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy
-from k8s_hub.spawner import last_end, lifecycle, preflight, security, storage
+from k8s_hub.spawner import last_end, lifecycle, placement, preflight, security, storage
 from k8s_hub.spawner.address import host_in_row, url_in_row
+from k8s_hub.spawner.attempt import (
+    Attempt,
+    LatestRun,
+    as_start_failures,
+    begin,
+    requested,
+    subscribe,
+    until_synced,
+)
 from k8s_hub.spawner.cluster import Cluster, Views, connection_settings
 from k8s_hub.spawner.compat.removed_names import RemovedNames
 from k8s_hub.spawner.database import HubDatabase, renewed_access_token
@@ -41,47 +50,45 @@ from k8s_hub.spawner.failures import (
     administrators_code,
     failure_of,
 )
+from k8s_hub.spawner.hub_tasks import start_hub_tasks, start_hub_tasks_soon
 from k8s_hub.spawner.lifecycle import Life, Starting
 from k8s_hub.spawner.manifest_builder import ManifestBuilder
 from k8s_hub.spawner.namespaces import ensure_namespace, may_use
-from k8s_hub.spawner.orphans import look_for_orphans, look_for_orphans_soon
 from k8s_hub.spawner.overridable import Overridable
 from k8s_hub.spawner.owned_objects import create_owned_objects
-from k8s_hub.spawner.poll import EndNotifier, NoPod, PodAlive, PodEnded, PollInterval, end_without_pod, look
+from k8s_hub.spawner.poll import (
+    EndNotifier,
+    NoPod,
+    PodAlive,
+    PodEnded,
+    PollInterval,
+    Unchanged,
+    end_without_pod,
+    look,
+)
 from k8s_hub.spawner.readiness import Probe
 from k8s_hub.spawner.remembered import Remembered
 from k8s_hub.spawner.run_log import RunLog, log_with
 from k8s_hub.spawner.server_url import known_url, sync_address, url_of, whole_pod
 from k8s_hub.spawner.spawn_outcome import SpawnOutcome
 from k8s_hub.spawner.spec import OwnPod, ServerSpec, identity_of
-from k8s_hub.spawner.start import (
-    Attempt,
-    LatestRun,
-    begin,
-    create_pod,
-    refusals,
-    requested,
-    subscribe,
-    until_answering,
-    until_ready_after_restart,
-    until_serving,
-    until_synced,
-)
+from k8s_hub.spawner.start import create_pod, until_answering, until_ready_after_restart, until_serving
 from k8s_hub.spawner.start_queue import StartLimits, queue_for
 from k8s_hub.spawner.stop import PodDeletion, delete_later
 from k8s_hub.spawner.user_choices import options_for_hub
 
 if TYPE_CHECKING:
+    from k8s_hub.kube.core.store import Entry
     from k8s_hub.kube.event_subscription import EventSubscription
     from k8s_hub.spawner.adoption import LostServer
 
-LAST_WORDS = 2.0
-LAST_WORDS_SHARE = 0.05
+DEADLINE_MARGIN = 2.0
+DEADLINE_MARGIN_SHARE = 0.05
 """start() gives up with a reason this many seconds before the hub's deadline, or this share of a short one."""
 
 
-def _until_last_words(timeout: float) -> float:
-    return timeout - min(LAST_WORDS, timeout * LAST_WORDS_SHARE)
+def _before_deadline(timeout: float) -> float:
+    return timeout - min(DEADLINE_MARGIN, timeout * DEADLINE_MARGIN_SHARE)
 
 
 def _supervised_start(start: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
@@ -142,7 +149,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         if self.user is not None:
             is_made = type(self).__init__ is KubeSpawner.__init__
             preflight.log_unusable(self._resolver, security.Protection.of(self), is_made=is_made)
-            look_for_orphans_soon(self)
+            start_hub_tasks_soon(self)
 
     def traits(self, **metadata: Any) -> dict[str, Any]:
         """Return the traits, as traitlets does, but look for the configurable ones once per class, not per spawner."""
@@ -166,7 +173,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
 
     async def _connect(self) -> Cluster:
         cluster = await self._views.join(self, with_claims=storage.needs_claims(self))
-        await look_for_orphans(self, cluster)
+        await start_hub_tasks(self, cluster)
         return cluster
 
     @property
@@ -355,7 +362,7 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         """
         started = utcnow()
         begun, seconds = asyncio.get_running_loop().time(), self.start_timeout
-        limit = asyncio.timeout_at(begun + _until_last_words(seconds))
+        limit = asyncio.timeout_at(begun + _before_deadline(seconds))
         url = ""
         try:
             async with limit:
@@ -366,9 +373,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                         await self.load_user_options()
                 # The hub already waits when a profile sets start_timeout: the profile can only shorten it.
                 seconds = min(seconds, self.start_timeout)
-                limit.reschedule(begun + _until_last_words(seconds))
+                limit.reschedule(begun + _before_deadline(seconds))
                 attempt = await self._attempt(started)
-                with refusals(attempt, PODS.kind, self.pod_name):
+                with as_start_failures(attempt, PODS.kind, self.pod_name):
                     lost, self._lost = self._lost, None
                     pod = await (self._launch(attempt) if lost is None else self._adopt(attempt, lost))
                     whole = await attempt.asking(partial(whole_pod, self, attempt.cluster, pod))
@@ -399,19 +406,19 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
         self._remembered.use_namespace(self.namespace)
         self._life = lifecycle.create_begun(attempt.attempt_id)
         self._remembered.last_start = attempt.attempt_id
-        async with attempt.cluster.following() as feed:
-            self._run.feed = feed
-            claims = await self._ensure_claims(attempt, feed)
+        async with attempt.cluster.following() as subscription:
+            self._run.subscription = subscription
+            claims = await self._ensure_claims(attempt, subscription)
             manifest = await self._manifests.pod()
             self.pod_name = key_of(manifest).name
             attempt.cluster.pending_deletes.withdraw_matching(self._own_pod.key)
-            subscribe(feed, PODS, self._own_pod.key)
+            subscribe(subscription, PODS, self._own_pod.key)
             self._run.secrets = security.secrets_in(manifest, self)
             secure = security.secured(manifest, security.Protection.of(self), self.api_token)
             spec = self._spec()
-            async with storage.placement_lock(spec, attempt, secure.pod, claims) as placement:
-                placed = await storage.placed(spec, attempt, secure.pod, claims)
-                pod = placement.created = await create_pod(attempt, placed)
+            async with placement.placement_lock(spec, attempt, secure.pod, claims) as lock:
+                placed = await placement.placed(spec, attempt, secure.pod, claims)
+                pod = lock.created = await create_pod(attempt, placed)
             self.pod_id = uid_of(pod)
             attempt.cluster.pods.listen(key_of(pod), self._end_notifier)
             owned = [*self._manifests.owned_objects(pod), *self._resolver.environment_secret(secure.content)]
@@ -420,7 +427,9 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 with administrators_code("KubeSpawner.after_pod_created_hook"):
                     await maybe_future(self.after_pod_created_hook(self, pod))
             secrets = {key_of(each.manifest).name for each in owned if each.resource is SECRETS}
-            serving = await until_serving(attempt, pod, [key_of(claim) for claim in claims], feed, secrets)
+            serving = await until_serving(
+                attempt, pod, [key_of(claim) for claim in claims], subscription, secrets
+            )
         self.log.info("%s: the pod runs on %s", key_of(serving), serving["spec"].get("nodeName"))
         return serving
 
@@ -440,19 +449,24 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
             raise SpawnFailed(no_cluster(str(error))) from error
         return begin(self, cluster, self._run, started)
 
-    async def _ensure_claims(self, attempt: Attempt, feed: "EventSubscription | None") -> list[Raw]:
+    async def _ensure_claims(self, attempt: Attempt, subscription: "EventSubscription | None") -> list[Raw]:
         """Return this server's claims, home first; create those that are missing."""
         claims = []
         if self.storage_pvc_ensure:
             home = await storage.ensure_home(
-                attempt, self._spec(), HubDatabase.of(self), self._manifests.home_claim, feed
+                attempt, self._spec(), HubDatabase.of(self), self._manifests.home_claim, subscription
             )
             self._remembered.find_home(key_of(home).name)
             await storage.grow(attempt, home, self.storage_capacity if self.storage_grow else None)
             claims.append(home)
         for extra in parse_extra_claims(self.extra_claims):
             claim = await storage.ensure_extra_claim(
-                attempt, self._spec(), extra, HubDatabase.of(self), resolver=self._resolver, feed=feed
+                attempt,
+                self._spec(),
+                extra,
+                HubDatabase.of(self),
+                resolver=self._resolver,
+                subscription=subscription,
             )
             self.extra_claim_names = {**self.extra_claim_names, extra.name: key_of(claim).name}
             await storage.grow(attempt, claim, extra.capacity if self.storage_grow else None)
@@ -524,18 +538,26 @@ class KubeSpawner(Overridable, RemovedNames, Spawner):  # type: ignore[misc] # J
                 if self._run.log.log_end(level, key_of(pod), end.reason, end_in_words(pod, end)):
                     self._remembered.last_end = last_end.end_of_pod(pod, end)
                 # Somebody may be draining the node: another delete would cut the pod's grace period short.
-                if self.delete_stopped_pods and not is_dying(pod):
+                if self.delete_stopped_pods and not is_terminating(pod):
                     delete_later(cluster, pod, self.delete_grace_period, f"its server ended: {end.reason}")
                 return end.code
             case PodAlive(pod=pod, entry=entry):
-                self._run.log.log_trouble(pod, lifecycle.last_seen_alive(self._life))
-                self._life = lifecycle.seen_alive(self._life, entry)
-                self.pod_id = uid_of(pod)
-                if self._remembered.last_start is None and self._lost is None:
-                    self._remembered.last_start = annotations_of(pod).get(ATTEMPT_ANNOTATION)
-                cluster.pods.listen(key_of(pod), self._end_notifier)
-                await sync_address(self, cluster, pod)
+                await self._note_alive(cluster, pod, entry)
+            case Unchanged():
+                pass
+            case _:
+                assert_never(found)
         return None
+
+    async def _note_alive(self, cluster: Cluster, pod: Raw, entry: "Entry | None") -> None:
+        """Note that the server's pod was seen alive; None for ``entry``: the view does not show the pod."""
+        self._run.log.log_trouble(pod, lifecycle.last_seen_alive(self._life))
+        self._life = lifecycle.seen_alive(self._life, entry)
+        self.pod_id = uid_of(pod)
+        if self._remembered.last_start is None and self._lost is None:
+            self._remembered.last_start = attempt_id_of(pod)
+        cluster.pods.listen(key_of(pod), self._end_notifier)
+        await sync_address(self, cluster, pod)
 
     async def poll_and_notify(self) -> int | None:
         """Poll, and tell the hub of an end, one call at a time (see `EndNotifier`)."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from k8s_hub.claims.saved_state import LastEnd
 from k8s_hub.clock import utcnow
-from k8s_hub.diagnosis.ends import end_for_user, ended_at
 from k8s_hub.diagnosis.pod_life import Ended
+from k8s_hub.diagnosis.terminations import end_for_user, ended_at
 from k8s_hub.objects.raw import Raw
 from k8s_hub.profiles.form import render_last_end
 from k8s_hub.spawner.poll import REMOVED, UNFINISHED

@@ -4,19 +4,19 @@ import asyncio
 from itertools import chain
 from typing import Any
 
-from k8s_hub.diagnosis.obstacles import dying_namespace
+from k8s_hub.diagnosis.obstacles import terminating_namespace
 from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound
 from k8s_hub.kube.core.resources import NAMESPACES
 from k8s_hub.manifests.metadata import USERNAME_LABEL
 from k8s_hub.naming import slugs
 from k8s_hub.naming.ownership import ServerIdentity, is_of_hub
-from k8s_hub.objects.keys import Key, is_dying, key_of, labels_of, metadata_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, labels_of, metadata_of
 from k8s_hub.objects.raw import Raw
+from k8s_hub.spawner.attempt import Attempt, start_failure
 from k8s_hub.spawner.cluster import Cluster
 from k8s_hub.spawner.database import HubDatabase
-from k8s_hub.spawner.start import Attempt, refused
 
-LOOK_AGAIN = 1.0
+NAMESPACE_POLL = 1.0
 """Seconds between two checks whether a namespace is gone."""
 
 
@@ -39,13 +39,13 @@ async def ensure_namespace(attempt: Attempt, manifest: Raw) -> Raw | None:
         except NotFound:
             if not is_prepared:
                 continue  # gone in between
-            raise refused(attempt, refusal, NAMESPACES.kind, key.name) from refusal
+            raise start_failure(attempt, refusal, NAMESPACES.kind, key.name) from refusal
         except KubeError as error:
-            raise refused(attempt, error, NAMESPACES.kind, key.name) from error
-        if not is_dying(existing):
+            raise start_failure(attempt, error, NAMESPACES.kind, key.name) from error
+        if not is_terminating(existing):
             return None if is_prepared else existing
-        attempt.emit(dying_namespace(existing))
-        await asyncio.sleep(LOOK_AGAIN)
+        attempt.emit(terminating_namespace(existing))
+        await asyncio.sleep(NAMESPACE_POLL)
     return None
 
 
@@ -83,5 +83,5 @@ async def _create(attempt: Attempt, body: dict[str, Any]) -> Conflict | Forbidde
     except (Conflict, Forbidden) as refusal:
         return refusal
     except KubeError as error:
-        raise refused(attempt, error, NAMESPACES.kind, key_of(body).name) from error
+        raise start_failure(attempt, error, NAMESPACES.kind, key_of(body).name) from error
     return None

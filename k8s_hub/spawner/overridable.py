@@ -27,6 +27,7 @@ from k8s_hub.profiles.fields import PROFILE, options_from_fields, unrecognised
 from k8s_hub.profiles.selection import WrongChoice, select, unknown_to
 from k8s_hub.spawner import user_choices
 from k8s_hub.spawner.address import in_url
+from k8s_hub.spawner.attempt import LatestRun
 from k8s_hub.spawner.compat.models import to_json, to_model
 from k8s_hub.spawner.compat.renamed_traits import RenamedTraits
 from k8s_hub.spawner.config.cluster import ClusterTraits
@@ -44,7 +45,6 @@ from k8s_hub.spawner.failures import administrators_code
 from k8s_hub.spawner.remembered import Remembered
 from k8s_hub.spawner.resolve import EXPANDED_LATER, Resolver, metadata_inputs
 from k8s_hub.spawner.spec import template_fields
-from k8s_hub.spawner.start import LatestRun
 from k8s_hub.text import kind_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Overridable(
         except UnusableProfiles as error:
             self.log.error("%s: cannot show the form of profiles: %s", self._log_name, error)  # noqa: TRY400 - the message says all
             return user_choices.render_unusable()
-        return user_choices.render_profiles(profiles, self, self._run.refused)
+        return user_choices.render_profiles(profiles, self, self._run.rejected_options)
 
     def _options_from_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
         """Return the form's fields as user_options, without judging them."""
@@ -118,12 +118,12 @@ class Overridable(
             profiles = self._get_initialized_profile_list(self.profile_list)
             select(profiles, user_options, user_choices.person_of(self, profiles))
         except (WrongChoice, UnusableProfiles) as error:
-            self._run.refused = user_choices.to_show_again(user_options)
+            self._run.rejected_options = user_choices.to_show_again(user_options)
             refusal = user_choices.refusal(error)
             if refusal.detail:
                 self.log.warning("%s: %s", self._log_name, refusal.detail)
             raise user_choices.bad_request(refusal.sentence) from None
-        self._run.refused = None
+        self._run.rejected_options = None
         return user_options
 
     async def load_user_options(self) -> None:

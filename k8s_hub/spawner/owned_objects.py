@@ -8,11 +8,12 @@ from functools import partial
 from k8s_hub.diagnosis.obstacles import foreign_object, leftover
 from k8s_hub.kube.core.resources import Resource
 from k8s_hub.naming.ownership import SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
-from k8s_hub.objects.keys import annotations_of, is_dying, metadata_of, owned_by, reference_to_pod
+from k8s_hub.objects.keys import annotations_of, is_terminating, metadata_of, owned_by, reference_to_pod
 from k8s_hub.objects.raw import Raw
-from k8s_hub.spawner.start import Attempt, create_or_find, delete
+from k8s_hub.spawner.attempt import Attempt, delete
+from k8s_hub.spawner.start import create_or_find
 
-LOOK_AGAIN = 0.5
+LEFTOVER_POLL = 0.5
 """Seconds between two checks whether a leftover is gone; the spawner does not watch Secrets and Services."""
 
 
@@ -34,7 +35,7 @@ async def create_owned_objects(attempt: Attempt, pod: Raw, objects: Sequence[Own
             attempt,
             owned.resource,
             _complete(owned, pod, attempt),
-            make_room=partial(_make_room, attempt, owned.resource),
+            on_older=partial(_delete_leftover, attempt, owned.resource),
             foreign=partial(foreign_object, kind=owned.resource.kind),
         )
 
@@ -52,10 +53,10 @@ def _complete(owned: OwnedObject, pod: Raw, attempt: Attempt) -> Raw:
     return attempt.marked(owned_by(typed, reference_to_pod(pod)))
 
 
-async def _make_room(attempt: Attempt, resource: Resource, existing: Raw) -> None:
+async def _delete_leftover(attempt: Attempt, resource: Resource, existing: Raw) -> None:
     """Delete a leftover of an earlier pod of this server, or pause if its deletion is under way."""
-    if not is_dying(existing):
+    if not is_terminating(existing):
         await delete(attempt, resource, existing)
         return
     attempt.emit(leftover(existing, resource.kind))
-    await asyncio.sleep(LOOK_AGAIN)
+    await asyncio.sleep(LEFTOVER_POLL)

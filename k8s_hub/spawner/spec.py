@@ -12,11 +12,11 @@ from typing import Any, Self
 from k8s_hub.claims.extra import ExtraClaim, parse_extra_claims
 from k8s_hub.claims.home import HomeName
 from k8s_hub.kube.core.store import View
-from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, RELEASE_LABELS, ServerIdentity, is_ours
+from k8s_hub.naming.ownership import RELEASE_LABELS, ServerIdentity, attempt_id_of, is_ours
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, scope_of
-from k8s_hub.objects.keys import Key, annotations_of, key_of, uid_of
+from k8s_hub.objects.keys import Key, key_of, uid_of
 from k8s_hub.objects.raw import Raw
-from k8s_hub.spawner.cluster import owner
+from k8s_hub.spawner.cluster import server_index_key
 from k8s_hub.spawner.database import HubDatabase
 
 _names_of = lru_cache(maxsize=1000)(Names.of)  # a start needs these eight times
@@ -65,17 +65,15 @@ class OwnPod:
         return (
             is_ours(pod, self.server)
             or (bool(self.uid) and uid_of(pod) == self.uid)
-            or (
-                self.attempt_id is not None and annotations_of(pod).get(ATTEMPT_ANNOTATION) == self.attempt_id
-            )
+            or (self.attempt_id is not None and attempt_id_of(pod) == self.attempt_id)
         )
 
     def all_in(self, pods: View) -> list[Raw]:
         """Return this server's pods in the view, the one with its name first: the others may have old names."""
         server, found = self.server, {self.key: pods.get(self.key)}
-        owners = [owner(server.username, server.servername)]
+        owners = [server_index_key(server.username, server.servername)]
         if server.user_id is not None:
-            owners.append(owner(server.user_id.number, server.servername))
+            owners.append(server_index_key(server.user_id.number, server.servername))
         for each in owners:
             found |= {key_of(pod): pod for pod in pods.find(each)}
         return [pod for pod in found.values() if pod is not None and self.is_own(pod)]

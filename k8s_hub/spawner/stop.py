@@ -14,8 +14,8 @@ from k8s_hub.kube.core.errors import KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.kube.late_creates import LATE_COMMIT
 from k8s_hub.kube.pending_deletes import Delete, DeleteMatching
-from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION
-from k8s_hub.objects.keys import Key, annotations_of, is_dying, key_of, uid_of
+from k8s_hub.naming.ownership import attempt_id_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
 from k8s_hub.spawner.cluster import Cluster
@@ -76,7 +76,7 @@ class PodDeletion:
         for resource, key in self.owned_objects:
             await self._remove_owned(resource, key, deadline)
         for pod in deleted:
-            if not is_dying(pod):
+            if not is_terminating(pod):
                 await self._until_gone(pod, deadline)
 
     def _is_among(self, pods: Collection[Raw]) -> bool:
@@ -128,7 +128,7 @@ class PodDeletion:
             self._search(self.is_own, why)
 
     def _is_of_attempt(self, pod: Raw) -> bool:
-        return annotations_of(pod).get(ATTEMPT_ANNOTATION) == self.uncertain_attempt
+        return attempt_id_of(pod) == self.uncertain_attempt
 
     def _search(self, matches: Callable[[Raw], bool], why: str, *, is_of_one_attempt: bool = False) -> None:
         self.cluster.pending_deletes.add(

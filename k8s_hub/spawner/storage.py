@@ -1,51 +1,46 @@
-"""A server's claims: their choice, their size, their deletion, and the node that can mount them."""
+"""A server's claims: their choice, their creation, their deletion and their size."""
 
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from typing import Any, assert_never
-from weakref import WeakValueDictionary
 
 from k8s_hub.claims.deletion import Deletable, Deletion, Kept, Sibling, may_delete
 from k8s_hub.claims.extra import ExtraClaim, RetentionPolicy, choose_extra, may_delete_extra
 from k8s_hub.claims.home import (
+    Create,
+    HomeChoice,
     HomeRequest,
     LegacyName,
+    Refuse,
     UseExisting,
+    Why,
     choose_home,
     legacy_names,
     without_number,
 )
-from k8s_hub.claims.lookup import missing_growth
-from k8s_hub.claims.placement import (
-    Anywhere,
-    DifferentNodes,
-    Exclusive,
-    NotKnownYet,
-    Placement,
-    SameNode,
-    mounted_claims,
-    plan_placement,
-)
+from k8s_hub.claims.lookup import ClaimLookup, missing_growth
+from k8s_hub.claims.placement import mounted_claims
 from k8s_hub.claims.saved_state import SavedState
-from k8s_hub.diagnosis import obstacles
+from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.diagnosis import Diagnosis
+from k8s_hub.diagnosis.observation import Observation
+from k8s_hub.diagnosis.obstacles import volume_refused
+from k8s_hub.diagnosis.storage import volume_in_words
 from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.kube.event_subscription import EventSubscription
-from k8s_hub.manifests.pod import bound_to_node
-from k8s_hub.naming.ownership import SAME_NODE_ANNOTATION, is_ours
+from k8s_hub.naming.ownership import ServerIdentity, is_ours, with_user_id
 from k8s_hub.naming.templates import Names, Scope, TemplateError, scope_of
-from k8s_hub.objects.keys import Key, annotations_of, key_of, metadata_of, version_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, phase_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import RetryPolicy, retrying
-from k8s_hub.spawner import start
-from k8s_hub.spawner.cluster import Cluster, mounting
+from k8s_hub.spawner.attempt import Attempt, get, start_failure, subscribe, watch_until
+from k8s_hub.spawner.cluster import Cluster
 from k8s_hub.spawner.database import HubDatabase
 from k8s_hub.spawner.failures import SpawnFailed
 from k8s_hub.spawner.resolve import Resolver
@@ -105,42 +100,164 @@ def _legacy_names(spec: ServerSpec, fields: Names) -> tuple[LegacyName, ...] | N
 
 
 async def ensure_home(
-    attempt: start.Attempt,
+    attempt: Attempt,
     spec: ServerSpec,
     database: HubDatabase,
     manifest: Callable[[str], Raw],
-    feed: EventSubscription | None,
+    subscription: EventSubscription | None,
 ) -> Raw:
     """Return the server's home; create it from ``manifest(name)`` if it is missing."""
-    return await start.ensure_claim(
-        attempt, partial(choose_home, home_request(spec, database)), manifest, feed
+    return await ensure_claim(
+        attempt, partial(choose_home, home_request(spec, database)), manifest, subscription
     )
 
 
 async def ensure_extra_claim(
-    attempt: start.Attempt,
+    attempt: Attempt,
     spec: ServerSpec,
     extra: ExtraClaim,
     database: HubDatabase,
     *,
     resolver: Resolver,
-    feed: EventSubscription | None,
+    subscription: EventSubscription | None,
 ) -> Raw:
     """Return one of the server's extra claims; create it if it is missing."""
     request = extra_claim_request(spec, extra, resolver.expand(extra.name_template), database)
-    return await start.ensure_claim(
+    return await ensure_claim(
         attempt,
         partial(choose_extra, request, extra.name),
         partial(resolver.extra_claim, extra),
-        feed,
+        subscription,
         extra.name,
     )
 
 
-def existing_home(attempt: start.Attempt, spec: ServerSpec, database: HubDatabase) -> str | None:
+def existing_home(attempt: Attempt, spec: ServerSpec, database: HubDatabase) -> str | None:
     """Return the name of the server's home in the view of claims; None if it has none."""
     choice = choose_home(home_request(spec, database), attempt.cluster.claims.view)
     return choice.name if isinstance(choice, UseExisting) else None
+
+
+# --- Creation ---
+
+
+async def ensure_claim(
+    attempt: Attempt,
+    choose: Callable[[ClaimLookup], HomeChoice],
+    manifest: Callable[[str], Raw],
+    subscription: EventSubscription | None,
+    volume: str = "",
+) -> Raw:
+    """Return the claim that ``choose`` finds; create it from ``manifest(name)`` if there is none.
+
+    ``volume`` is the name of an extra claim, "" for the home. If an earlier start gave up the create of this claim, this
+    one uses its name, even if its user was renamed since: the API server may still carry out the other create.
+    Subscribes to the claim's events before it creates the claim. Kubernetes reports a missing storage class,
+    for example, at once and then not again for a long time.
+    """
+    while True:
+        choice = choose(attempt.cluster.claims.view)
+        match choice:
+            case Refuse():
+                raise SpawnFailed(volume_refused(choice.message, choice.detail))
+            case UseExisting(missing=str(missing)) | Create(missing=str(missing)) if await _is_out_of_sight(
+                attempt, attempt.key(missing)
+            ):
+                continue
+            case UseExisting(claim=claim) if is_terminating(claim):
+                await _until_claim_gone(attempt, claim)
+            case UseExisting(claim=claim):
+                subscribe(subscription, CLAIMS, key_of(claim))
+                if subscription is not None and phase_of(claim) == "Pending":
+                    await subscription.backfill()
+                return claim
+            case Create():
+                created = await _create_chosen(attempt, choice, manifest, subscription, volume)
+                if created is not None:
+                    return created
+            case _:
+                assert_never(choice)
+
+
+async def _create_chosen(
+    attempt: Attempt,
+    choice: Create,
+    manifest: Callable[[str], Raw],
+    subscription: EventSubscription | None,
+    volume: str,
+) -> Raw | None:
+    """Return the new claim; None if the choice has to be made again. A chosen name does not wait for an earlier create."""
+    late, purpose = attempt.cluster.late_claims, (*_owner_of(attempt.identity), volume)
+    is_assigned = choice.why is Why.ASSIGNED
+    key = (None if is_assigned else late.key_for(purpose)) or attempt.key(choice.name)
+    body = manifest(key.name)
+    try:
+        created = await _create_claim(attempt, body, subscription)
+    except asyncio.CancelledError:
+        late.add(purpose, key)
+        raise
+    if not is_assigned:
+        late.settle(purpose)
+    return created or _named_by_a_subclass(attempt, body, key)
+
+
+def _owner_of(identity: ServerIdentity) -> tuple[str, str | int, str]:
+    """Return what identifies a server beyond renames of its user."""
+    user = identity.username if identity.user_id is None else identity.user_id.number
+    return (identity.namespace, user, identity.servername)
+
+
+async def _is_out_of_sight(attempt: Attempt, claim: Key) -> bool:
+    """Return True once the view shows a claim that it lacked; False if it lacks none."""
+    # The view may show one that was refused: it has become another volume.
+    is_seen = attempt.cluster.claims.view.get(claim) is not None
+    if is_seen or await get(attempt, CLAIMS, claim) is None:
+        return False
+    attempt.cluster.claims.reopen(f"it lacked {claim}")
+    await attempt.cluster.claims.wait_for(claim, lambda kept: kept is not None, deadline=math.inf)
+    return True
+
+
+async def _create_claim(
+    attempt: Attempt, manifest: Raw, subscription: EventSubscription | None
+) -> Raw | None:
+    """Return the new claim; None if the view now shows a claim with that name."""
+    claims, key = attempt.cluster.claims, attempt.key(key_of(manifest).name)
+    body = with_user_id(manifest, attempt.identity.user_id)
+    subscribe(subscription, CLAIMS, key)
+    try:
+        return await attempt.asking(lambda: attempt.cluster.api.create(CLAIMS, key.namespace, body))
+    except Conflict:
+        await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
+        return None
+    except Forbidden as error:
+        # With a full quota, the API server also refuses a claim that already exists.
+        if await get(attempt, CLAIMS, key) is None:
+            raise start_failure(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
+        await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
+        return None
+    except KubeError as error:
+        raise start_failure(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
+
+
+def _named_by_a_subclass(attempt: Attempt, manifest: Raw, chosen: Key) -> Raw | None:
+    """Return the claim that exists by the manifest's name if that is not the chosen one: a choice would never find it."""
+    key = attempt.key(key_of(manifest).name)
+    return None if key == chosen else attempt.cluster.claims.view.get(key)
+
+
+async def _until_claim_gone(attempt: Attempt, claim: Raw) -> None:
+    key, uid, view = key_of(claim), uid_of(claim), attempt.cluster.claims.view
+
+    def look() -> bool | Diagnosis:
+        entry = view.entry(key)
+        if entry is None or entry.uid != uid:
+            return True
+        return attempt.diagnose(
+            Observation(pod=None, claim=entry.kept, events=(), now=utcnow(), started=attempt.started)
+        )
+
+    await watch_until(attempt, look, claims=[key])
 
 
 # --- Deletion ---
@@ -264,7 +381,7 @@ def _siblings(spec: ServerSpec, database: HubDatabase) -> list[Sibling]:
 # --- Size ---
 
 
-async def grow(attempt: start.Attempt, claim: Raw, capacity: str | None) -> None:
+async def grow(attempt: Attempt, claim: Raw, capacity: str | None) -> None:
     """Request the configured size once if the claim requests less; None requests nothing.
 
     The start continues whatever the result.
@@ -292,7 +409,7 @@ async def grow(attempt: start.Attempt, claim: Raw, capacity: str | None) -> None
             logger.info("%s: the claim grows to %s", key, size)
 
 
-async def _ask_for_more(attempt: start.Attempt, key: Key, capacity: str | None) -> str | None:
+async def _ask_for_more(attempt: Attempt, key: Key, capacity: str | None) -> str | None:
     """Request the larger size and return it; None if the claim is large enough by now."""
     # Read the claim again: somebody may just have raised its size further than a stale view shows.
     claim = await attempt.cluster.api.get(CLAIMS, key)
@@ -304,110 +421,3 @@ async def _ask_for_more(attempt: start.Attempt, key: Key, capacity: str | None) 
         }
         await attempt.cluster.api.patch(CLAIMS, key, change)
     return size
-
-
-# --- Node ---
-
-
-class PlacementLock:
-    """Places a user's servers that share claims one at a time: each must see where the last one went."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        #: The pod created last; the view may not show its node yet.
-        self.created: Raw | None = None
-
-
-_placement_locks: WeakValueDictionary[tuple[str, str, str], PlacementLock] = WeakValueDictionary()
-"""By API server, namespace and user; an entry lives while any of the user's servers starts."""
-
-
-@asynccontextmanager
-async def placement_lock(
-    spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Sequence[Raw]
-) -> AsyncIterator[PlacementLock]:
-    """Place no other server of the user meanwhile; code that creates a pod in the body notes it in the lock."""
-    placement = PlacementLock()
-    if not (spec.is_placed_beside_others and spec.shares_claims):
-        yield placement
-        return
-    whose = (attempt.cluster.api.host, attempt.identity.namespace, attempt.identity.username)
-    placement = _placement_locks.setdefault(whose, placement)
-    # Before the lock: a pod on a dead node may take minutes to go, and the user's other servers must not wait.
-    await start.make_room(attempt, spec.pod_name)
-    # Before the lock too: a user reads about this wait for another server's node, but not about one for the lock.
-    await _until_known(attempt, _mounted(pod, claims))
-    async with placement.lock:
-        if placement.created is not None:
-            await start.until_seen(attempt, placement.created)
-        yield placement
-
-
-async def placed(spec: ServerSpec, attempt: start.Attempt, pod: Raw, claims: Sequence[Raw]) -> Raw:
-    """Return the pod, bound to the node where another of the user's servers holds one of these claims, if any.
-
-    Fails if no node can work. Considers only the pods of the hub's own component.
-    """
-    if not spec.is_placed_beside_others:
-        return pod
-    placement = await _until_known(attempt, _mounted(pod, claims))
-    match placement:
-        case Anywhere():
-            return pod
-        case SameNode(node=node, claim=claim, servername=servername):
-            wanted = pod["spec"].get("nodeName")
-            if wanted not in {None, node}:
-                raise SpawnFailed(obstacles.on_another_node(servername, claim, node=node, wanted=wanted))
-            attempt.emit(obstacles.placed_on_same_node(servername, claim, node))
-            return _beside(pod, placement)
-        case Exclusive(claim=claim, servername=servername):
-            raise SpawnFailed(obstacles.in_exclusive_use(servername, claim))
-        case DifferentNodes(servernames=servernames, nodes=nodes):
-            raise SpawnFailed(obstacles.volumes_on_different_nodes(servernames, nodes))
-        case _:
-            assert_never(placement)
-
-
-def _mounted(pod: Raw, claims: Sequence[Raw]) -> list[Raw]:
-    names = mounted_claims(pod)
-    return [claim for claim in claims if key_of(claim).name in names]
-
-
-async def _until_known(
-    attempt: start.Attempt, claims: Sequence[Raw]
-) -> Anywhere | SameNode | Exclusive | DifferentNodes:
-    """Return where the pod may run, once the other server's pod has a node; only the start's deadline ends this."""
-    first = _plan(attempt, claims)
-    if not isinstance(first, NotKnownYet):
-        return first
-
-    def look() -> Anywhere | SameNode | Exclusive | DifferentNodes | Diagnosis:
-        plan = _plan(attempt, claims)
-        if not isinstance(plan, NotKnownYet):
-            return plan
-        return obstacles.waits_for_other_server(plan.servername, plan.claim)
-
-    return await start.watch_until(attempt, look, pod=first.pod)
-
-
-def _plan(attempt: start.Attempt, claims: Sequence[Raw]) -> Placement:
-    pods, identity = attempt.cluster.pods.view, attempt.identity
-    users: list[str | int] = [identity.username]
-    if identity.user_id is not None:
-        users.append(identity.user_id.number)
-
-    def found(claim: Key) -> Iterator[Raw]:
-        """Yield the user's pods that mount the claim, those from before a rename, too; one may come twice."""
-        return chain.from_iterable(pods.find(mounting(user, claim)) for user in users)
-
-    return plan_placement(identity, claims, found)
-
-
-def _beside(pod: Raw, beside: SameNode) -> Raw:
-    annotations = {**annotations_of(pod), SAME_NODE_ANNOTATION: beside.servername}
-    affinity = bound_to_node(pod["spec"].get("affinity"), beside.node)
-    return {
-        **pod,
-        "metadata": {**metadata_of(pod), "annotations": annotations},
-        "spec": {**pod["spec"], "affinity": affinity},
-    }

@@ -76,7 +76,7 @@ _LISTED, _SHOWN = 10, 60
 """How many of the names that a client sent to log, and how many characters of each."""
 
 _KEPT = 100
-"""How many options of a refused choice to keep for the form."""
+"""How many options of a rejected choice to keep for the form."""
 
 _Steps = Generator[Awaitable[Any], Any, None]
 
@@ -84,18 +84,18 @@ _Steps = Generator[Awaitable[Any], Any, None]
 # --- The form ---
 
 
-def render_profiles(profiles: Sequence[Raw], spawner: Any, refused: Raw | None) -> str:
+def render_profiles(profiles: Sequence[Raw], spawner: Any, rejected: Raw | None) -> str:
     """Return the form of those initialised profiles that this user may choose; no form without profiles.
 
-    ``refused`` is the last refused choice, which the form shows again.
+    ``rejected`` is the last rejected choice, which the form shows again.
     """
     person = person_of(spawner, profiles)
     offer = offered(profiles, person)
-    wishes = (spawner.user_options if refused is None else refused) or {}
+    wishes = (spawner.user_options if rejected is None else rejected) or {}
     own = custom_form(spawner.profile_form_template, spawner.additional_profile_form_template_paths)
     if own is not None and (offer or not profiles):
         return own.render(profile_list=offer, user_options=still_valid(profiles, wishes, person))
-    shown = still_valid(profiles, wishes, person, keeps_texts=refused is not None)
+    shown = still_valid(profiles, wishes, person, keeps_texts=rejected is not None)
     return render_form(offer, shown) if profiles else ""
 
 
@@ -128,7 +128,7 @@ _DECISIVE = ("load_user_options", "_validate_user_options", "_get_initialized_pr
 
 
 def to_show_again(user_options: Raw) -> dict[str, Any]:
-    """Return the refused options that the form can show again; bounded, because a client may send any amount."""
+    """Return the rejected options that the form can show again; bounded, because a client may send any amount."""
     few = islice(user_options.items(), _KEPT)
     return {
         key: value

@@ -16,7 +16,7 @@ from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.hub.users import Server, User
 from k8s_hub.naming.ownership import releases_of, user_id_of
 from k8s_hub.naming.templates import Names, Scope, scope_of
-from k8s_hub.objects.keys import Key, created_at, is_dying, key_of, uid_of
+from k8s_hub.objects.keys import Key, created_at, is_terminating, key_of, uid_of
 from k8s_hub.objects.raw import Raw
 
 K = TypeVar("K")
@@ -73,7 +73,8 @@ class OwnerIndex:
     homes: Mapping[Key, tuple[Server, ...]]
     #: The same for saved states without a namespace.
     homes_anywhere: Mapping[str, tuple[Server, ...]]
-    #: Servers whose saved state names no claim, by each name that their claim may have. Default servers count even if they never ran.
+    #: Servers whose saved state names no claim, by each name that their claim may have. Default servers count even if
+    #: they never ran.
     guesses: Mapping[str, tuple[str, ...]]
     #: Servers whose last run did not save a claim, by the name of their pod.
     pods: Mapping[str, tuple[str, ...]]
@@ -248,7 +249,7 @@ def _last_used(claim: Raw, servers: Sequence[Server], owners: OwnerIndex) -> dat
 def _reasons(finding: ClaimFinding, owners: OwnerIndex, options: PruneOptions) -> Iterator[str]:
     """Yield the reasons to keep a claim, the simplest first."""
     claim, username, servername = finding.claim, username_of(finding.claim), servername_of(finding.claim)
-    if is_dying(claim):
+    if is_terminating(claim):
         yield "it is already being deleted"
     if not uid_of(claim):
         yield "it has no uid: the delete could hit a later claim of the same name"

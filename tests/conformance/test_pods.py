@@ -20,7 +20,7 @@ from tests.conformance.server import (
 )
 
 
-def is_dying(event) -> bool:
+def is_terminating(event) -> bool:
     return "deletionTimestamp" in event["object"]["metadata"]
 
 
@@ -99,7 +99,7 @@ async def test_deleting_a_running_pod_marks_it_then_removes_it(server):
         seen = await watch.until(lambda event: event["type"] == "DELETED")
     assert answer["metadata"]["deletionGracePeriodSeconds"] == 5
     assert {event["type"] for event in seen[:-1]} == {"MODIFIED"}
-    first_dying = next(event for event in seen if is_dying(event))
+    first_dying = next(event for event in seen if is_terminating(event))
     assert first_dying["type"] == "MODIFIED"
     assert first_dying["object"]["metadata"]["deletionGracePeriodSeconds"] == 5
     assert {event["object"]["metadata"]["uid"] for event in seen} == {made["metadata"]["uid"]}
@@ -128,7 +128,7 @@ async def test_a_deletion_without_grace_is_immediate(server):
         await server.client.delete(server.path("pods", "p"), gracePeriodSeconds=0)
         assert (await server.client.call("GET", server.path("pods", "p"))).code == 404
         seen = await watch.until(lambda event: event["type"] == "DELETED")
-    assert all(event["type"] == "MODIFIED" and is_dying(event) for event in seen[:-1])
+    assert all(event["type"] == "MODIFIED" and is_terminating(event) for event in seen[:-1])
 
 
 async def test_a_pod_without_a_node_is_gone_at_once_whatever_its_grace(server):
@@ -137,7 +137,7 @@ async def test_a_pod_without_a_node_is_gone_at_once_whatever_its_grace(server):
         await server.client.delete(server.path("pods", "p"), gracePeriodSeconds=30)
         assert (await server.client.call("GET", server.path("pods", "p"))).code == 404
         seen = await watch.until(lambda event: event["type"] == "DELETED")
-    assert all(event["type"] == "MODIFIED" and is_dying(event) for event in seen[:-1])
+    assert all(event["type"] == "MODIFIED" and is_terminating(event) for event in seen[:-1])
 
 
 async def test_a_deletion_meant_for_another_pod_leaves_this_one_running(server):
@@ -146,7 +146,7 @@ async def test_a_deletion_meant_for_another_pod_leaves_this_one_running(server):
     answer = await server.client.call("DELETE", server.path("pods", "p"), other)
     assert answer.code == 409
     found = await server.client.get(server.path("pods", "p"))
-    assert not is_dying({"object": found})
+    assert not is_terminating({"object": found})
 
 
 async def test_what_a_pod_owns_goes_with_it(server):

@@ -62,7 +62,7 @@ def test_defaults():
     assert app.plan().decider == Decider(
         limits=Limits(timeout=timedelta(seconds=600), busy_limit=timedelta(days=1))
     )
-    assert app.plan().every == timedelta(seconds=300)
+    assert app.plan().interval == timedelta(seconds=300)
     settings = app.plan().hub
     assert (settings.url, settings.token, settings.request_timeout) == (URL, "secret", 60)
     assert "secret" not in repr(settings)
@@ -155,12 +155,12 @@ def test_command_lines_of_the_chart(values):
         cull_users=values["users"],
         remove_named_servers=values["removeNamedServers"],
     )
-    assert app.plan().every == timedelta(seconds=values["every"] or timeout // 2)
+    assert app.plan().interval == timedelta(seconds=values["every"] or timeout // 2)
 
 
 @pytest.mark.parametrize(("timeout", "every"), [(1, 1), (3, 1), (600, 300)])
 def test_sweeps_come_at_half_the_timeout_but_not_faster_than_each_second(timeout, every):
-    assert culler(f"--timeout={timeout}").plan().every == timedelta(seconds=every)
+    assert culler(f"--timeout={timeout}").plan().interval == timedelta(seconds=every)
 
 
 def test_the_config_file_is_read_and_flags_go_before_it(tmp_path):

@@ -217,7 +217,7 @@ async def test_changes(case, changes):
 async def test_what_is_held_back():
     decision = await decided(idle=2 * HOUR, rules=[])
     for cause, words in (
-        (Cause.MASS_CULL, "brake"),
+        (Cause.BRAKE, "brake"),
         (Cause.OUTAGE_GRACE, "outage"),
         (Cause.UNPROBED, "asks"),
     ):

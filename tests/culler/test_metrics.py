@@ -124,7 +124,7 @@ def test_the_counts_of_reports_add_up(metrics):
 
 
 def test_the_brake_counts_sweeps_and_quiet_is_of_now(metrics):
-    for report in (Report(held_by_guard=40, held_by_grace=5), Report(held_by_guard=1), Report()):
+    for report in (Report(held_by_brake=40, held_by_grace=5), Report(held_by_brake=1), Report()):
         metrics.on_sweep(swept(report))
     assert value(metrics, "brake_engaged_total") == 2
     assert value(metrics, "quiet") == 0

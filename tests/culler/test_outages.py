@@ -76,9 +76,9 @@ class Culler:
         )
         self.records = []
         self.service = CullerService(
-            self.sweep.look,
+            self.sweep.dry_run,
             self.sweep.run,
-            every=every * MINUTE,
+            interval=every * MINUTE,
             now=self.now,
             heartbeat=partial(heartbeat, self.hub.version, self.outages, self.now),
             on_sweep=self.records.append,

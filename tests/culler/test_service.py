@@ -39,7 +39,7 @@ class Sweeps:
 async def running(sweep, *, every=10):
     records = []
     service = CullerService(
-        sweep, sweep, every=timedelta(seconds=every), now=lambda: NOW, on_sweep=records.append
+        sweep, sweep, interval=timedelta(seconds=every), now=lambda: NOW, on_sweep=records.append
     )
     task = asyncio.create_task(service.run())
     try:
@@ -57,7 +57,7 @@ async def test_a_listener_that_fails_ends_nothing(caplog):
     async def sweep():
         return Report()
 
-    service = CullerService(sweep, sweep, every=timedelta(hours=1), now=lambda: NOW, on_sweep=fail)
+    service = CullerService(sweep, sweep, interval=timedelta(hours=1), now=lambda: NOW, on_sweep=fail)
     assert await service.once() == Report()
     assert "RuntimeError: a mistake" in caplog.text
 
@@ -74,7 +74,7 @@ async def test_it_looks_at_once_and_sweeps_only_after_an_interval():
         done.append(("sweep", asyncio.get_running_loop().time()))
         return Report()
 
-    service = CullerService(look, sweep, every=timedelta(seconds=10), now=lambda: NOW)
+    service = CullerService(look, sweep, interval=timedelta(seconds=10), now=lambda: NOW)
     await run_while(service, asyncio.sleep(25))
     assert done == [("look", pytest.approx(0)), ("sweep", pytest.approx(10)), ("sweep", pytest.approx(20))]
 
@@ -97,7 +97,9 @@ async def test_a_sweep_that_failed_is_followed_by_a_look():
 
         return act
 
-    service = CullerService(passing("look"), passing("sweep"), every=timedelta(seconds=10), now=lambda: NOW)
+    service = CullerService(
+        passing("look"), passing("sweep"), interval=timedelta(seconds=10), now=lambda: NOW
+    )
     await run_while(service, asyncio.sleep(65))
     assert done == ["look", "look", "sweep", "sweep", "look", "sweep", "sweep"]
 
@@ -136,7 +138,7 @@ async def test_it_survives_a_mistake_and_shows_it(caplog):
 async def test_it_ends_when_its_hub_is_gone(looptime, caplog):
     """Also in the middle of a sweep."""
     sweeps = Sweeps(1000)
-    service = CullerService(sweeps, sweeps, every=timedelta(seconds=10), now=lambda: NOW)
+    service = CullerService(sweeps, sweeps, interval=timedelta(seconds=10), now=lambda: NOW)
     await run_while(service, asyncio.sleep(5))
     assert looptime == pytest.approx(5, abs=0.01)
 
@@ -146,7 +148,7 @@ async def test_every_sweep_is_on_record():
     sweeps = Sweeps(2, 1, errors={1: HubUnavailable("away"), 2: KeyError("alice")})
     told = []
     service = CullerService(
-        sweeps, sweeps, every=timedelta(seconds=10), now=lambda: NOW, on_sweep=told.append
+        sweeps, sweeps, interval=timedelta(seconds=10), now=lambda: NOW, on_sweep=told.append
     )
     await run_while(service, asyncio.sleep(45))
     kinds = [(each.kind, each.error) for each in told]
@@ -172,11 +174,11 @@ async def test_one_sweep_on_its_own():
         done.append("sweep")
         return Report(servers=7)
 
-    service = CullerService(look, sweep, every=timedelta(seconds=10), now=lambda: NOW)
+    service = CullerService(look, sweep, interval=timedelta(seconds=10), now=lambda: NOW)
     assert await service.once() == Report(servers=7)
     assert done == ["sweep"]
     failing = Sweeps(errors={0: HubUnavailable("away")})
-    service = CullerService(failing, failing, every=timedelta(seconds=10), now=lambda: NOW)
+    service = CullerService(failing, failing, interval=timedelta(seconds=10), now=lambda: NOW)
     assert await service.once() is None
 
 
@@ -192,7 +194,9 @@ async def test_a_heartbeat_goes_on_beside_the_sweeps_and_ends_with_them(error, c
                 raise error
 
     sweeps = Sweeps(8)
-    service = CullerService(sweeps, sweeps, every=timedelta(seconds=10), now=lambda: NOW, heartbeat=heartbeat)
+    service = CullerService(
+        sweeps, sweeps, interval=timedelta(seconds=10), now=lambda: NOW, heartbeat=heartbeat
+    )
     await run_while(service, asyncio.sleep(14))
     await asyncio.sleep(60)
     assert len(beats) == (5 if error is None else 1)

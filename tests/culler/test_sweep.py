@@ -410,7 +410,7 @@ async def test_what_a_rule_ended_is_told_with_the_rule_and_its_limit(caplog):
 async def test_a_look_stops_and_deletes_nothing_and_says_what_it_would_stop(caplog):
     caplog.set_level("INFO")
     hub = InMemoryHub(*idle_users(2))
-    report = await sweep_of(hub, cull_users=True).look()
+    report = await sweep_of(hub, cull_users=True).dry_run()
     assert report.stopped == report.deleted == 0
     assert not [call for call in hub.calls if "DELETE" in call or "stop" in call or "delete" in call]
     assert len(hub.users) == 2
@@ -452,7 +452,7 @@ async def test_each_fate_is_told_once():
     await sweep.run()
     assert sorted(told) == [("busy", Action.KEPT), ("user0", Action.STOPPED), ("user1", Action.FAILED)]
     told.clear()
-    await sweep.look()
+    await sweep.dry_run()
     assert sorted(told) == [("busy", Action.KEPT), ("user1", Action.WOULD_STOP)]
 
 
@@ -491,7 +491,7 @@ async def test_who_would_be_deleted_is_told_before_anybody_is(kind, caplog):
         user("hidden", hidden=True),
     )
     sweep, told = told_of(sweep_of(hub, cull_users=True, dry_run=kind == "dry run"))
-    report = await (sweep.look() if kind == "look" else sweep.run())
+    report = await (sweep.dry_run() if kind == "look" else sweep.run())
     assert told == [("user idle", Action.WOULD_DELETE), ("user away", Action.WOULD_DELETE)]
     assert (report.would_delete, report.deleted) == (2, 0)
     assert "2 users would be deleted" in str(report)
@@ -579,7 +579,7 @@ async def test_servers_say_themselves_what_they_run():
         user("starts", server("starts", pending="spawn", ready=False)),
     )
     servers = Working(idle=work(), busy=work(busy=1), tab=work(connections=1), fresh=work(), starts=work())
-    report = await replace(sweep_of(hub), servers=servers).run()
+    report = await replace(sweep_of(hub), probe=servers).run()
     assert servers.probed[0] == "refresh"
     assert sorted(servers.probed[1:5]) == ["busy", "idle", "silent", "tab"]
     assert sorted(servers.probed[5:]) == ["idle", "silent", "tab"]  # again, right before their stops
@@ -594,7 +594,7 @@ async def test_a_mistake_about_one_server_s_answer_costs_the_others_nothing(capl
                 raise RecursionError
             return await super().work(server)
 
-    sweep = replace(sweep_of(InMemoryHub(*idle_users(3))), servers=Mistaken(user2=work(busy=1)))
+    sweep = replace(sweep_of(InMemoryHub(*idle_users(3))), probe=Mistaken(user2=work(busy=1)))
     report = await sweep.run()
     assert (report.stopped, report.failed, report.kept) == (1, 1, {"busy": 1})
     assert "server user0: failed: RecursionError()" in caplog.text
@@ -612,7 +612,7 @@ async def test_a_server_that_cannot_be_judged_when_others_are_chosen_fails_alone
             return super().for_server(server, user, defaults, now)
 
     hub = InMemoryHub(*idle_users(3))
-    sweep = replace(sweep_of(hub), decider=Decider(limits=LIMITS, rules=MistakenOnce()), servers=Working())
+    sweep = replace(sweep_of(hub), decider=Decider(limits=LIMITS, rules=MistakenOnce()), probe=Working())
     report = await sweep.run()
     assert (report.stopped, report.failed) == (2, 1)
     assert hub.users["user0"].servers
@@ -621,7 +621,7 @@ async def test_a_server_that_cannot_be_judged_when_others_are_chosen_fails_alone
 
 async def test_who_looks_idle_and_found_no_place_waits():
     hub = InMemoryHub(*idle_users(3), user("tab", server("tab", idle=BUSY)))
-    sweep = replace(sweep_of(hub), servers=Working(per_sweep=2))
+    sweep = replace(sweep_of(hub), probe=Working(per_sweep=2))
     assert (await sweep.run()).kept == {"not yet asked": 1, "in use": 1}
     report = await sweep.run()
     assert (report.stopped, report.probed) == (1, 2)
@@ -643,7 +643,7 @@ class Unaskable(Working):
 async def test_while_nobody_knows_how_to_ask_a_server_that_looks_idle_is_not_stopped_unheard(caplog):
     hub = InMemoryHub(*idle_users(2), user("busy", server("busy")), user("tab", server("tab", idle=BUSY)))
     servers = Unaskable(HubForbidden("not valid for this hub"), busy=work(busy=1))
-    sweep = replace(sweep_of(hub), servers=servers)
+    sweep = replace(sweep_of(hub), probe=servers)
     report = await sweep.run()
     assert (report.stopped, report.kept) == (0, {"not yet asked": 3, "in use": 1})
     assert servers.probed == ["refresh"]
@@ -656,7 +656,7 @@ async def test_while_nobody_knows_how_to_ask_a_server_that_looks_idle_is_not_sto
 async def test_a_hub_that_is_away_for_a_moment_is_asked_again_how_to_ask():
     hub = InMemoryHub(user("busy", server("busy")))
     servers = Unaskable(HubUnavailable("503"), HubUnavailable("503"), busy=work(busy=1))
-    assert (await replace(sweep_of(hub), servers=servers).run()).kept == {"busy": 1}
+    assert (await replace(sweep_of(hub), probe=servers).run()).kept == {"busy": 1}
     assert servers.probed[:3] == ["refresh"] * 3
 
 
@@ -664,14 +664,14 @@ async def test_an_age_that_has_come_needs_nobody_s_answer():
     limits = replace(LIMITS, max_age=timedelta(hours=2))
     hub = InMemoryHub(*idle_users(1))
     servers = Unaskable(HubForbidden("not valid"))
-    assert (await replace(sweep_of(hub, limits=limits), servers=servers).run()).stopped == 1
+    assert (await replace(sweep_of(hub, limits=limits), probe=servers).run()).stopped == 1
 
 
 async def test_half_an_answer_leaves_the_hub_s_word_beside_it():
     """A tab that polls looks active to the hub; what of it is true, the server did not tell in full."""
     hub = InMemoryHub(user("a", server("a", idle=BUSY)), user("b", server("b", idle=BUSY)))
     half = replace(work(connections=1), is_partial=True)
-    report = await replace(sweep_of(hub), servers=Working(a=half, b=work(connections=1))).run()
+    report = await replace(sweep_of(hub), probe=Working(a=half, b=work(connections=1))).run()
     assert (report.stopped, report.kept) == (1, {"in use": 1})
     assert set(hub.users["a"].servers) != set()
 
@@ -679,7 +679,7 @@ async def test_half_an_answer_leaves_the_hub_s_word_beside_it():
 async def test_work_of_a_server_that_started_anew_meanwhile_counts_nothing():
     hub = ComesBack(*idle_users(1))
     hub.change = {"started": NOW - BUSY, "last_activity": None}
-    report = await replace(sweep_of(hub), servers=Working(user0=work(connections=1))).run()
+    report = await replace(sweep_of(hub), probe=Working(user0=work(connections=1))).run()
     assert report.kept == {"in use": 1}
 
 
@@ -779,7 +779,7 @@ async def test_a_webhook_that_is_away_is_tried_three_times(caplog):
 
 async def test_a_look_warns_nobody():
     warned = Warned(InMemoryHub(user("a", server("a"))))
-    assert (await warned.sweep.look()).warned == 0
+    assert (await warned.sweep.dry_run()).warned == 0
     assert warned.warn.told == []
 
 
@@ -822,7 +822,7 @@ async def test_warnings_are_forgotten_even_if_the_token_never_sees_the_servers_o
 async def test_nobody_is_warned_of_a_stop_before_the_server_was_asked_what_it_runs():
     servers = Working(per_sweep=0, busy=work(busy=1))
     warned = Warned(InMemoryHub(user("busy", server("busy"))), True)
-    warned.sweep = replace(warned.sweep, servers=servers)
+    warned.sweep = replace(warned.sweep, probe=servers)
     reports = await warned.sweeps(2)
     servers.per_sweep = 1
     reports += await warned.sweeps(1)

@@ -212,7 +212,7 @@ def test_nobody_at_work_is_stopped_and_no_bad_reply_costs_a_sweep(users, data):
             Decider(limits=LIMITS),
             now,
             store=Holds(kept),
-            servers=data.draw(st.sampled_from([None, probed])),
+            probe=data.draw(st.sampled_from([None, probed])),
             on_decision=on_decision,
         )
         for _ in range(2):
@@ -253,12 +253,7 @@ def test_each_idle_server_is_stopped_and_nothing_else(users, replies, data):
         return data.draw(st.sampled_from(kinds))()
 
     hub.trouble = trouble
-    idle = {
-        (each.user, each.name)
-        for owner in users
-        for each in owner.servers
-        if not list(must_not_be_stopped(each, NOW))
-    }
+    idle = {each.key for owner in users for each in owner.servers if not list(must_not_be_stopped(each, NOW))}
 
     async def main(now):
         sweep = Sweep(hub, SweepOptions(page_size=2), Decider(limits=LIMITS), lambda: NOW)
@@ -267,8 +262,8 @@ def test_each_idle_server_is_stopped_and_nothing_else(users, replies, data):
                 await sweep.run()
 
     in_virtual_time(main)
-    left = {(each.user, each.name) for owner in hub.users.values() for each in owner.servers}
-    everything = {(each.user, each.name) for owner in users for each in owner.servers}
+    left = {each.key for owner in hub.users.values() for each in owner.servers}
+    everything = {each.key for owner in users for each in owner.servers}
     assert left == everything - idle
 
 
@@ -280,10 +275,10 @@ def test_what_a_server_itself_says_is_heard_right_before_its_stop(users, data):
     probed = DrawnServers(data, 100)
 
     async def main(now):
-        sweep = Sweep(hub, SweepOptions(), Decider(limits=LIMITS), lambda: NOW, servers=probed)
-        before = {(each.user, each.name): each for owner in users for each in owner.servers}
+        sweep = Sweep(hub, SweepOptions(), Decider(limits=LIMITS), lambda: NOW, probe=probed)
+        before = {each.key: each for owner in users for each in owner.servers}
         await sweep.run()
-        left = {(each.user, each.name) for owner in hub.users.values() for each in owner.servers}
+        left = {each.key for owner in hub.users.values() for each in owner.servers}
         for key in before.keys() - left:
             said = probed.said[key]  # the last word, which is that of the look right before the stop
             assert said is None or not said.busy

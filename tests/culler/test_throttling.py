@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from k8s_hub.culler.throttling import ANSWERS, ANSWERS_AT_LEAST, Throttle, adapted, each
+from k8s_hub.culler.throttling import ANSWERS, ANSWERS_AT_LEAST, Throttle, adapted, gather_throttled
 
 SLOW, FAIR, FAST = [1.5] * ANSWERS, [0.5] * ANSWERS, [0.01] * ANSWERS
 
@@ -94,7 +94,7 @@ async def test_places_that_are_taken_away_are_not_given_again():
             for _ in range(ANSWERS):
                 throttle.on_reply(200, 2.0, "GET")
 
-    await each(range(40), work, throttle)
+    await gather_throttled(range(40), work, throttle)
     assert (max(peaks[:8]), max(peaks[16:])) == (8, 4)
     assert throttle.in_use == 0
 
@@ -104,7 +104,7 @@ async def test_without_a_limit_a_slow_hub_makes_none():
     throttle = Throttle(0)
     async with throttle.slot():
         await answers(throttle, 2.0)
-    assert await each(range(1000), asyncio.sleep, Throttle(0)) == [None] * 1000
+    assert await gather_throttled(range(1000), asyncio.sleep, Throttle(0)) == [None] * 1000
     assert throttle.slots == throttle.most
 
 
@@ -132,10 +132,10 @@ async def test_results_and_mistakes_stand_in_order():
     async def inverse(number):
         return 1 / number
 
-    one, error, half = await each([1, 0, 2], inverse, Throttle(2))
+    one, error, half = await gather_throttled([1, 0, 2], inverse, Throttle(2))
     assert (one, half) == (1, 0.5)
     assert isinstance(error, ZeroDivisionError)
-    assert await each([], inverse, Throttle(0)) == []
+    assert await gather_throttled([], inverse, Throttle(0)) == []
 
 
 @pytest.mark.looptime
@@ -145,7 +145,7 @@ async def test_begins_are_spread_evenly(looptime):
     async def begin(_):
         begun.append(asyncio.get_running_loop().time())
 
-    await each(range(5), begin, Throttle(2), over=100)
+    await gather_throttled(range(5), begin, Throttle(2), over=100)
     assert begun == pytest.approx([0, 20, 40, 60, 80], abs=0.1)
 
 
@@ -158,11 +158,11 @@ async def test_what_begins_apart_stays_apart(looptime):
         begun.append(asyncio.get_running_loop().time())
         await asyncio.sleep(10)
 
-    await each(range(6), work, Throttle(3), apart=0.1)
+    await gather_throttled(range(6), work, Throttle(3), apart=0.1)
     assert begun == pytest.approx([0, 0.1, 0.2, 10, 10.1, 10.2])
 
 
 @pytest.mark.looptime
 async def test_without_a_limit_nothing_waits(looptime):
-    await each(range(1000), lambda _number: asyncio.sleep(1), Throttle(0), apart=0.1)
+    await gather_throttled(range(1000), lambda _number: asyncio.sleep(1), Throttle(0), apart=0.1)
     assert looptime == 1

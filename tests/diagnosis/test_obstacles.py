@@ -7,11 +7,11 @@ import pytest
 from k8s_hub.diagnosis import obstacles
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
 from k8s_hub.diagnosis.obstacles import (
-    dying_namespace,
     foreign_object,
     leftover,
     new_namespace,
     previous_server,
+    terminating_namespace,
 )
 from k8s_hub.objects.keys import Key
 from tests.diagnosis.samples import STARTED, at, condition, pod
@@ -66,7 +66,7 @@ def test_a_namespace_that_is_being_deleted_is_waited_for_and_says_what_holds_it(
         "metadata": {"name": "hub-jane", "deletionTimestamp": at(0)},
         "status": {"phase": "Terminating", "conditions": [{"message": words}, {"type": "x"}]},
     }
-    diagnosis = dying_namespace(namespace)
+    diagnosis = terminating_namespace(namespace)
     assert (diagnosis.stage, diagnosis.reason, diagnosis.fatal) == (Stage.REQUEST, Reason.NAMESPACE, False)
     assert diagnosis.sentence == (
         'The place of your servers in the cluster (namespace "hub-jane") is being deleted. '

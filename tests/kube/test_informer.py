@@ -869,7 +869,7 @@ async def test_a_role_that_forbids_the_list_is_told_at_once_and_healed_later(
 
 
 async def test_a_watch_that_the_server_ends_at_once_is_not_hammered(api, counted, monkeypatch, soon):
-    monkeypatch.setattr("k8s_hub.kube.informer.LIFETIME", (1, 1))
+    monkeypatch.setattr("k8s_hub.kube.informer.WATCH_TIMEOUT", (1, 1))
     informer = await begun(Informer(api, PODS, NAMESPACE, project=project), soon)
     await asyncio.sleep(300)
 

@@ -7,8 +7,15 @@ import pytest
 
 from k8s_hub.kube.core.errors import Forbidden, RelistRequired, Unavailable
 from k8s_hub.kube.core.resources import EVENTS
-from k8s_hub.kube.core.watch import ListPage, Odd
-from k8s_hub.kube.watcher import HEALTHY, MOST_ODD, REFUSED, UNREACHABLE, CooperativeYield, Watcher
+from k8s_hub.kube.core.watch import ListPage, Malformed
+from k8s_hub.kube.watcher import (
+    ERROR_BACKOFF,
+    HEALTHY,
+    MOST_MALFORMED,
+    UNAVAILABLE_BACKOFF,
+    CooperativeYield,
+    Watcher,
+)
 
 pytestmark = pytest.mark.looptime
 
@@ -30,10 +37,10 @@ class Attempts:
             EVENTS,
             "hub",
             name="events in hub",
-            take=lambda _event: None,
+            on_event=lambda _event: None,
             on_open=lambda: None,
             on_end=self._on_end,
-            chance=lambda: 1.0,
+            rng=lambda: 1.0,
         )
 
     async def list_page(self, *_args, **_keywords):
@@ -79,11 +86,27 @@ class Attempts:
 
 
 async def test_a_server_that_is_away_is_asked_again_with_growing_pauses():
-    assert (await Attempts(Unavailable("away")).pauses(30))[:6] == [0.5, 1, 2, 4, 4, UNREACHABLE.ceiling]
+    assert (await Attempts(Unavailable("away")).pauses(30))[:6] == [
+        0.5,
+        1,
+        2,
+        4,
+        4,
+        UNAVAILABLE_BACKOFF.ceiling,
+    ]
 
 
 async def test_a_refusal_is_asked_again_more_seldom():
-    assert (await Attempts(Forbidden("role")).pauses(200))[:8] == [0.5, 1, 2, 4, 8, 16, 30, REFUSED.ceiling]
+    assert (await Attempts(Forbidden("role")).pauses(200))[:8] == [
+        0.5,
+        1,
+        2,
+        4,
+        8,
+        16,
+        30,
+        ERROR_BACKOFF.ceiling,
+    ]
 
 
 async def test_a_version_that_is_too_old_is_no_reason_to_wait_once():
@@ -99,7 +122,7 @@ async def test_a_watch_that_lasted_is_opened_again_at_once():
 
 
 @pytest.mark.parametrize(
-    ("asked_for", "pause"), [(7.0, 7), (0.1, 0.5), (3600.0, REFUSED.ceiling), (None, 0.5)]
+    ("asked_for", "pause"), [(7.0, 7), (0.1, 0.5), (3600.0, ERROR_BACKOFF.ceiling), (None, 0.5)]
 )
 @pytest.mark.parametrize("code", [429, 503])
 async def test_what_the_server_asks_for_is_waited_within_reason(asked_for, pause, code):
@@ -149,15 +172,19 @@ async def test_lasting_trouble_is_logged_once_and_so_is_its_end(caplog):
 async def test_each_odd_object_is_logged_once_and_no_more_than_so_many(caplog):
     watcher = Attempts(None).watcher
     for _ in range(2):
-        for number in range(2 * MOST_ODD):
-            watcher.note_odd(Odd({"metadata": {"namespace": "hub", "name": f"p{number}"}}, "it has no uid"))
+        for number in range(2 * MOST_MALFORMED):
+            watcher.note_malformed(
+                Malformed({"metadata": {"namespace": "hub", "name": f"p{number}"}}, "it has no uid")
+            )
 
     assert caplog.messages[0] == "events in hub: skipped hub/p0: it has no uid"
-    assert len(caplog.messages) == len(set(caplog.messages)) == MOST_ODD
+    assert len(caplog.messages) == len(set(caplog.messages)) == MOST_MALFORMED
 
 
 async def test_a_name_with_control_characters_does_not_reach_the_log(caplog):
-    Attempts(None).watcher.note_odd(Odd({"metadata": {"name": "\x1b[2J\nforged line"}}, "it has no uid"))
+    Attempts(None).watcher.note_malformed(
+        Malformed({"metadata": {"name": "\x1b[2J\nforged line"}}, "it has no uid")
+    )
 
     assert caplog.messages == ["events in hub: skipped an object: it has no uid"]
 

@@ -86,7 +86,7 @@ def test_our_mark_makes_it_this_attempt_and_another_mark_an_older_one():
 
 def test_ours_with_a_deletion_timestamp_is_dying_whatever_its_mark():
     dying = with_attempt_id(pod(deletionTimestamp="2026-07-01T12:00:00Z"), "m1")
-    assert relation(dying, DEFAULT, "m1") is Relation.DYING
+    assert relation(dying, DEFAULT, "m1") is Relation.TERMINATING
 
 
 def test_marking_leaves_the_object_given_as_it_is():

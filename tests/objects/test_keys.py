@@ -6,7 +6,7 @@ from k8s_hub.objects.keys import (
     Key,
     annotations_of,
     created_at,
-    is_dying,
+    is_terminating,
     key_of,
     labels_of,
     metadata_of,
@@ -66,9 +66,9 @@ def test_missing_and_null_metadata_are_empty():
 
 
 def test_an_object_is_dying_from_its_deletion_timestamp_on():
-    assert not is_dying(POD)
-    assert not is_dying({"metadata": {"deletionTimestamp": None}})
-    assert is_dying({"metadata": {"deletionTimestamp": "2026-07-01T12:00:00Z"}})
+    assert not is_terminating(POD)
+    assert not is_terminating({"metadata": {"deletionTimestamp": None}})
+    assert is_terminating({"metadata": {"deletionTimestamp": "2026-07-01T12:00:00Z"}})
 
 
 @pytest.mark.parametrize("odd", ["text", 5, [], [1], True])
@@ -76,7 +76,7 @@ def test_what_has_another_type_counts_as_missing(odd):
     assert metadata_of({"metadata": odd}) == spec_of({"spec": odd}) == status_of({"status": odd}) == {}
     for obj in ({"metadata": odd}, {"metadata": {"labels": odd, "annotations": odd}}):
         assert (labels_of(obj), annotations_of(obj)) == ({}, {})
-        assert not is_dying(obj)
+        assert not is_terminating(obj)
     for obj in (
         {"metadata": odd},
         {"metadata": {part: [odd] for part in ("name", "namespace", "uid", "resourceVersion")}},

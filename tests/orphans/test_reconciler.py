@@ -48,7 +48,7 @@ class Search:
             hub=self.hub,
             running=self.running,
             options=OrphanOptions(**self.options),
-            chance=lambda: 0.5,
+            rng=lambda: 0.5,
         )
         self.task = asyncio.create_task(reconciler.run())
         return self

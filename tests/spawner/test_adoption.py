@@ -14,7 +14,7 @@ from devkit.testing.memoryproxy import MemoryProxy
 from devkit.testing.runs import NAMESPACE, NO_WAIT, claims, edit_pod, pods, restart_process, struck, takes
 from k8s_hub import KubeSpawner
 from k8s_hub.naming.ownership import USER_ID_ANNOTATION, USERNAME_ANNOTATION
-from k8s_hub.objects.keys import Key, annotations_of, is_dying, uid_of
+from k8s_hub.objects.keys import Key, annotations_of, is_terminating, uid_of
 from k8s_hub.spawner.adoption import _is_of_another_name
 from tests.spawner.conftest import FailsBeforeStart
 
@@ -345,7 +345,7 @@ async def test_a_refused_adoption_leaves_the_pod(lost, cluster, caplog):
         await eventually(lambda: told(caplog, "was not adopted"))
         assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
         await lost.hub.wait_stopped("bob")
-        assert not any(is_dying(each) for each in bobs(cluster))
+        assert not any(is_terminating(each) for each in bobs(cluster))
         is_broken.clear()
         await lost.hub.start_server("bob")
         await lost.hub.wait_ready("bob")
@@ -359,7 +359,7 @@ async def stays_stopped(lost, cluster, caplog, reason):
     spawner = lost.hub.spawner("bob")
     assert spawner is None or not spawner.active
     assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
-    assert not any(is_dying(each) for each in bobs(cluster))
+    assert not any(is_terminating(each) for each in bobs(cluster))
     assert [message for message in told(caplog) if reason in message] == told(caplog)
     assert len(told(caplog)) == bool(reason)
 

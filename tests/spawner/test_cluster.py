@@ -5,7 +5,7 @@ import pytest
 from devkit.minicluster.resources import PODS as PODS_OF_CLUSTER
 from devkit.testing.runs import Run, plant_pod, pods
 from k8s_hub.kube.core.resources import PODS
-from k8s_hub.objects.keys import is_dying, key_of, uid_of
+from k8s_hub.objects.keys import is_terminating, key_of, uid_of
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
@@ -20,7 +20,7 @@ async def test_a_later_pod_of_the_name_is_not_deleted(cluster):
 
     [pod] = pods(cluster)
     assert uid_of(pod) == uid_of(later)
-    assert not is_dying(pod)
+    assert not is_terminating(pod)
 
 
 async def test_a_pod_that_is_gone_counts_as_deleted_before(cluster):

@@ -22,7 +22,7 @@ def test_the_table_was_read():
     cells = documented_cells()
 
     assert ("start, no pod", "API up") in cells
-    assert ("start, dying pod", "API away") not in cells
+    assert ("start, terminating pod", "API away") not in cells
     assert len(cells) > 30
 
 

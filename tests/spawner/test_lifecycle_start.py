@@ -295,10 +295,10 @@ async def test_a_pod_out_of_sight_makes_room_without_a_storm_of_requests(cluster
     assert len(witness.calls) < 60
 
 
-# --- A dying pod ---
+# --- A terminating pod ---
 
 
-@cell("start, dying pod", UP)
+@cell("start, terminating pod", UP)
 async def test_start_dying_pod__api_up(cluster, looptime):
     """It is waited for; after 20 s the user reads what it waits for."""
     first = Run()
@@ -319,7 +319,7 @@ async def test_start_dying_pod__api_up(cluster, looptime):
     assert "because its machine has not confirmed that it stopped." in read[2]
 
 
-@cell("start, dying pod", UP)
+@cell("start, terminating pod", UP)
 @pytest.mark.parametrize(
     ("metadata", "cause"),
     [

@@ -17,7 +17,7 @@ from k8s_hub.culler.core.policy import (
     runtime_ends,
 )
 from k8s_hub.culler.core.rules import MatchedRule
-from k8s_hub.hub.users import User
+from k8s_hub.hub.users import ServerKey, User
 from k8s_hub.objects import timestamps
 from k8s_hub.text import format_clock, format_duration
 
@@ -38,7 +38,7 @@ class Action(StrEnum):
 _STATES = frozenset({Cause.PENDING, Cause.NOT_READY})
 """States that come before every limit and rule."""
 
-HELD = frozenset({Cause.MASS_CULL, Cause.OUTAGE_GRACE, Cause.UNPROBED})
+HELD = frozenset({Cause.BRAKE, Cause.OUTAGE_GRACE, Cause.UNPROBED})
 """Causes that keep a server which is due."""
 
 
@@ -52,6 +52,11 @@ class Decision:
     at: datetime
     is_warned: bool = False  # its user was warned of the stop at the verdict's deadline
     held_until: datetime | None = None  # the culler stops no server before, because the hub was away
+
+    @property
+    def key(self) -> ServerKey:
+        """Which server it is about."""
+        return self.facts.server.key
 
     @property
     def idle(self) -> timedelta | None:
@@ -165,7 +170,7 @@ class Decision:
                 yield "Its user cannot change that: it has reached its maximum runtime."
             case Cause.SPARED:
                 yield "Every sweep asks the arbiter hook again."
-            case Cause.MASS_CULL:
+            case Cause.BRAKE:
                 is_known = verdict.deadline is not None and verdict.deadline > self.at
                 at = f", at about {self._clock(verdict.deadline)}," if is_known else ""
                 yield (
@@ -183,7 +188,10 @@ class Decision:
         if self.held_until is not None:
             yield f"The culler stops no server before {self._clock(self.held_until)}, because the hub was away."
         if verdict.cause in {Cause.IDLE, Cause.IN_USE} and self.facts.work is None:
-            yield "Only the activity that the hub reports counts: the culler did not ask the server (ask_servers), or got no answer."
+            yield (
+                "Only the activity that the hub reports counts: the culler did not ask the server (ask_servers), "
+                "or got no answer."
+            )
 
     def _what_it_waits_for(self) -> Iterator[str]:
         verdict = self.verdict

@@ -92,7 +92,7 @@ class Cause(StrEnum):
     UNKNOWN = "activity unknown"
     EXEMPT = "exempt"
     SPARED = "kept by the arbiter hook"
-    MASS_CULL = "held back by the brake"
+    BRAKE = "held back by the brake"
     OUTAGE_GRACE = "held back after an outage"
     UNPROBED = "not yet asked"
 
@@ -381,13 +381,13 @@ def _plus(moment: datetime, duration: timedelta) -> datetime | None:
 
 
 AT_LEAST = 10
-"""The guard ignores fewer servers: half of a small hub often leaves together."""
+"""The brake ignores fewer servers: half of a small hub often leaves together."""
 
 
-def mass_cull_guard(
+def held_by_brake(
     to_stop: Collection[ServerKey], in_use_before: frozenset[ServerKey], running: int, percent: int
 ) -> frozenset[ServerKey]:
-    """Return the servers of ``to_stop`` that the guard holds back this time.
+    """Return the servers of ``to_stop`` that the brake holds back this time.
 
     in_use_before: servers that the sweep before saw in use; running: the number of running servers;
     percent: the part of them that may stop although they were in use before; 0: no limit.

@@ -79,7 +79,7 @@ class Addresses:
         if own is not None and _split(own) is not None:
             return own.rstrip("/")
         address = None if self.template is None else self.template.address_of(server)
-        address = address or self.routes.get((server.user, server.name))
+        address = address or self.routes.get(server.key)
         path = server.raw.get("url")
         if address is None or _split(address) is None or not isinstance(path, str):
             return None

@@ -23,7 +23,7 @@ class Report:
     gone: int = 0  # something else stopped it meanwhile
     would_stop: int = 0  # in a look or a dry run
     kept: Mapping[str, int] = field(default_factory=dict)  # by cause
-    held_by_guard: int = 0  # of those kept: by the mass-cull guard
+    held_by_brake: int = 0  # of those kept: by the brake
     held_by_grace: int = 0  # of those kept: after an outage
     failed: int = 0
     hidden: int = 0  # users whose servers the token cannot see
@@ -121,7 +121,7 @@ class SweepHistory:
     def decided(self, decisions: Iterable[Decision]) -> None:
         """Note which servers a sweep saw in use."""
         self.in_use = frozenset(
-            server_key(each) for each in decisions if each.verdict.cause in {Cause.IN_USE, Cause.BUSY}
+            each.key for each in decisions if each.verdict.cause in {Cause.IN_USE, Cause.BUSY}
         )
 
     def probed(self, servers: Iterable[ServerKey], now: datetime) -> None:
@@ -130,7 +130,7 @@ class SweepHistory:
 
     def could_not_warn(self, decision: Decision) -> Notice | None:
         """Note a failed warning; after WARNING_TRIES of them, return the notice that counts as given."""
-        key, now = server_key(decision), decision.at
+        key, now = decision.key, decision.at
         new = Notice(at=now, since=decision.verdict.since or now)
         first, number = self._unwarned.get(key, (new, 0))
         if first.since != new.since:  # of an earlier idle period
@@ -148,11 +148,6 @@ class SweepHistory:
         self.probed_at = {key: at for key, at in self.probed_at.items() if key in recent}
         self._unwarned = {key: tries for key, tries in self._unwarned.items() if key in recent}
         return recent
-
-
-def server_key(decision: Decision) -> ServerKey:
-    """Return which server a decision is about."""
-    return decision.facts.server.user, decision.facts.server.name
 
 
 SWEEPS_KEPT = 500
@@ -223,10 +218,10 @@ class Health:
 
 
 class Pulse:
-    """Owns the time of the last successful sweep; ``now`` is the clock, ``every`` the interval."""
+    """Owns the time of the last successful sweep; ``now`` is the clock, ``interval`` the time between two sweeps."""
 
-    def __init__(self, every: timedelta, now: Callable[[], datetime]) -> None:
-        self._every = every
+    def __init__(self, interval: timedelta, now: Callable[[], datetime]) -> None:
+        self._interval = interval
         self._now = now
         self._begun = now()
         self._last_success: datetime | None = None
@@ -242,7 +237,7 @@ class Pulse:
 
     def health(self) -> Health:
         """Return the health. A sweep longer than the interval delays the next, which is no failure."""
-        patience = INTERVALS * max(self._every, timedelta(seconds=self._last_seconds))
+        patience = INTERVALS * max(self._interval, timedelta(seconds=self._last_seconds))
         silence = self._now() - (self._last_success or self._begun)
         return Health(
             healthy=silence <= patience,

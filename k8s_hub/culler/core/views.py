@@ -267,7 +267,7 @@ def _is_empty(record: SweepRecord) -> bool:
     return report is not None and not any(
         (
             *(report.stopped, report.stopping, report.gone, report.would_stop, report.failed, report.hidden),
-            *(report.held_by_guard, report.held_by_grace, report.warned, report.deleted, report.delete_failed, report.lost),
+            *(report.held_by_brake, report.held_by_grace, report.warned, report.deleted, report.delete_failed, report.lost),
         )
     )  # fmt: skip
 
@@ -285,9 +285,9 @@ def banners(
     elif last.error is not None:
         said.append(printable(f"The last sweep failed: {last.error}"))
     elif last.report is not None:
-        if last.report.held_by_guard:
+        if last.report.held_by_brake:
             said.append(
-                f"The last sweep held back the stop of {counted(last.report.held_by_guard, 'server')}: the sweep before"
+                f"The last sweep held back the stop of {counted(last.report.held_by_brake, 'server')}: the sweep before"
                 " saw them in use. The next sweep stops them. Check the clocks and limits."
             )
         if last.report.held_by_grace:

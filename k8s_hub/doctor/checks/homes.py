@@ -23,7 +23,7 @@ from k8s_hub.doctor.checks.findings import Finding, Status, fine, noted, unknown
 from k8s_hub.hub.users import User
 from k8s_hub.naming.ownership import ServerIdentity
 from k8s_hub.naming.templates import Names, Scope, SlugScheme, expand, scope_of
-from k8s_hub.objects.keys import Key, is_dying, key_of, phase_of
+from k8s_hub.objects.keys import Key, is_terminating, key_of, phase_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.volumes.plan import UNKNOWN_NUMBER
 
@@ -225,7 +225,7 @@ def _finding(subject: str, choice: HomeChoice, remembered: str | None) -> Findin
 
 def _trouble(claim: Raw) -> str:
     """Return what is wrong with the claim; empty if nothing is."""
-    if is_dying(claim):
+    if is_terminating(claim):
         return "it is being deleted; the next start would create an empty one"
     if phase_of(claim) == "Lost":
         return "its volume is gone (Lost); the server cannot start"

@@ -12,7 +12,7 @@ from k8s_hub.naming.ownership import (
     is_ours,
     matches_release,
 )
-from k8s_hub.objects.keys import annotations_of, is_dying, key_of, labels_of, uid_of
+from k8s_hub.objects.keys import annotations_of, is_terminating, key_of, labels_of, uid_of
 from k8s_hub.objects.raw import Raw
 
 CHECK = "pods"
@@ -31,9 +31,7 @@ def check_pods(
     ]
     for identity, pod in foreign:
         yield _in_the_way(identity, pod)
-    running = {
-        (user.name, server.name) for user in users for server in user.servers or () if is_active(server)
-    }
+    running = {server.key for user in users for server in user.servers or () if is_active(server)}
     uids = {server.uid for server in servers if _owner_of(server) in running}
     left = [
         pod
@@ -71,7 +69,7 @@ def _in_the_way(identity: ServerIdentity, pod: Raw) -> Finding:
 
 
 def _is_left_over(pod: Raw, running: Collection[tuple[str, str]]) -> bool:
-    if labels_of(pod).get("component") != COMPONENT or is_dying(pod):
+    if labels_of(pod).get("component") != COMPONENT or is_terminating(pod):
         return False
     annotations = annotations_of(pod)
     owner = (annotations.get(USERNAME_ANNOTATION), annotations.get(SERVERNAME_ANNOTATION, ""))

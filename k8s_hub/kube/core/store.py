@@ -17,7 +17,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, assert_never
 
 from k8s_hub.kube.core import decoding
-from k8s_hub.kube.core.watch import Bookmark, Error, ListPage, Odd, Removed, Updated, WatchEvent, is_older
+from k8s_hub.kube.core.watch import (
+    Bookmark,
+    Error,
+    ListPage,
+    Malformed,
+    Removed,
+    Updated,
+    WatchEvent,
+    is_older,
+)
 from k8s_hub.objects.keys import Key, key_of, uid_of, version_of
 from k8s_hub.objects.raw import Raw
 
@@ -67,12 +76,16 @@ class Store:
     """The writer's side: the owner applies events in order, and gets the changed keys."""
 
     def __init__(
-        self, project: Project, index: Index = no_index, *, on_odd: Callable[[Odd], None] = lambda _: None
+        self,
+        project: Project,
+        index: Index = no_index,
+        *,
+        on_malformed: Callable[[Malformed], None] = lambda _: None,
     ) -> None:
-        """``on_odd`` is called for each skipped object."""
+        """``on_malformed`` is called for each skipped object."""
         self._project = project
         self._index = index
-        self._on_odd = on_odd
+        self._on_malformed = on_malformed
         self._content = _Content()
         self._incoming = _Content()  # the list that is being read; empty outside one
         self._version = ""  # of `_content`; "" until the first list is complete
@@ -89,7 +102,7 @@ class Store:
             case Removed(obj):
                 self._advance(version_of(obj))
                 return self._remove(self._content, key_of(obj))
-            case Odd(obj):
+            case Malformed(obj):
                 self._advance(version_of(obj))
                 self._skip(self._content, event)
                 return NOTHING
@@ -123,8 +136,8 @@ class Store:
             self._incoming = _Content()
         for obj in page.items:
             self._put(self._incoming, obj)
-        for odd in page.odd:
-            self._skip(self._incoming, odd)
+        for malformed in page.malformed:
+            self._skip(self._incoming, malformed)
         if page.continue_token:
             return NOTHING
         old, self._content, self._incoming = self._content, self._incoming, _Content()
@@ -135,7 +148,7 @@ class Store:
         try:
             entry = self._entry_of(obj)
         except Exception as error:  # noqa: BLE001 - code that expects what Kubernetes promises reads what an object has
-            self._skip(content, Odd(obj, f"it cannot be stored ({type(error).__name__})", error))
+            self._skip(content, Malformed(obj, f"it cannot be stored ({type(error).__name__})", error))
             return NOTHING
         key = key_of(obj)
         if entry is None:
@@ -163,10 +176,10 @@ class Store:
             values=tuple(dict.fromkeys(self._index(kept))),
         )
 
-    def _skip(self, content: _Content, odd: Odd) -> None:
+    def _skip(self, content: _Content, malformed: Malformed) -> None:
         """Report an unreadable object. It is not gone, so a new list keeps its last known state."""
-        self._on_odd(odd)
-        key, uid = key_of(odd.obj), uid_of(odd.obj)
+        self._on_malformed(malformed)
+        key, uid = key_of(malformed.obj), uid_of(malformed.obj)
         known = self._content.entries.get(key)
         if known is not None and key not in content.entries and uid in {"", known.uid}:
             self._add(content, key, known)

@@ -26,7 +26,7 @@ from k8s_hub.objects.raw import Raw
 
 
 @dataclass(frozen=True, slots=True)
-class Odd:
+class Malformed:
     """An unreadable object. It is skipped, and the view keeps the object's last known state."""
 
     obj: Raw  # at least the readable part of its metadata
@@ -43,7 +43,7 @@ class ListPage:
     """A page of a list. All pages of one list have the same ``resource_version``."""
 
     items: Sequence[Raw]
-    odd: Sequence[Odd] = ()
+    malformed: Sequence[Malformed] = ()
     resource_version: str
     is_first: bool
     continue_token: str  # "" on the last page
@@ -57,8 +57,8 @@ class ListPage:
             raise ValueError("not a list with a resourceVersion")
         checked = [_checked(item) for item in items or []]
         return cls(
-            items=[item for item in checked if not isinstance(item, Odd)],
-            odd=[item for item in checked if isinstance(item, Odd)],
+            items=[item for item in checked if not isinstance(item, Malformed)],
+            malformed=[item for item in checked if isinstance(item, Malformed)],
             resource_version=version,
             is_first=is_first,
             continue_token=token,
@@ -93,7 +93,7 @@ class Error:
     error: KubeError
 
 
-WatchEvent: TypeAlias = ListPage | Updated | Removed | Odd | Bookmark | Error
+WatchEvent: TypeAlias = ListPage | Updated | Removed | Malformed | Bookmark | Error
 
 # --- What is to be done next ---
 
@@ -134,7 +134,7 @@ def after(state: State, event: WatchEvent) -> State:
             return Listed(version)
         case ListPage(continue_token=token):
             return Paging(token)
-        case Updated(obj) | Removed(obj) | Odd(obj):
+        case Updated(obj) | Removed(obj) | Malformed(obj):
             return _advanced(state, version_of(obj))
         case Bookmark(version):
             return _advanced(state, version)
@@ -209,7 +209,7 @@ def decode(line: bytes) -> WatchEvent:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"a line of a watch ({len(line)} bytes) is not a watch event ({type(error).__name__})"
         raise RelistRequired(message, reason="NotAnEvent") from error
-    if not isinstance(checked, Odd):
+    if not isinstance(checked, Malformed):
         return meant(checked)
     # To know that an object is gone takes its name and nothing else.
     return Removed(checked.obj) if meant is Removed and key_of(checked.obj).name else checked
@@ -247,7 +247,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _event_in(line: bytes) -> tuple[Any, Any]:
-    """Return an event's type and object; `Odd` for an unreadable object."""
+    """Return an event's type and object; `Malformed` for an unreadable object."""
     try:
         event = decoding.loads(line)
     except ValueError:
@@ -260,7 +260,7 @@ def _object_in(text: bytes) -> Any:
     try:
         return decoding.loads(text)
     except ValueError as error:
-        return Odd(_identity_in(text), f"it cannot be read ({error})")
+        return Malformed(_identity_in(text), f"it cannot be read ({error})")
 
 
 def _identity_in(text: bytes) -> Raw:
@@ -274,11 +274,11 @@ def _identity_in(text: bytes) -> Raw:
     return {"metadata": metadata}
 
 
-def _checked(obj: Any) -> Raw | Odd:
-    if isinstance(obj, Odd):
+def _checked(obj: Any) -> Raw | Malformed:
+    if isinstance(obj, Malformed):
         return obj
     oddity = oddity_of(obj)
     if not oddity:
         checked: Raw = obj
         return checked
-    return Odd({"metadata": metadata_of(obj)} if isinstance(obj, Mapping) else {}, oddity)
+    return Malformed({"metadata": metadata_of(obj)} if isinstance(obj, Mapping) else {}, oddity)

@@ -143,7 +143,7 @@ async def test_after_an_outage_the_page_counts_to_the_time_of_the_stop(idle, dea
 
 
 async def test_what_the_brake_holds_stops_at_the_next_sweep():
-    held = (await decided(idle=2 * HOUR)).held_back(Cause.MASS_CULL, "the brake holds it", SOON)
+    held = (await decided(idle=2 * HOUR)).held_back(Cause.BRAKE, "the brake holds it", SOON)
     row = views.row(held.record(Action.KEPT), is_own=False)
     assert (row.fate, row.condition) == ("Held back. Stops at", "unless somebody uses it before then.")
     unknown = views.row((await decided(idle=2 * HOUR)).held_back(Cause.UNPROBED, "").record(Action.KEPT))
@@ -316,7 +316,7 @@ def test_banners():
     [failed] = views.banners([ended(), ended("no answer")], ())
     assert failed == "The last sweep failed: no answer"
     lacking = ("The API token lacks the scope read:users:groups: rules that match groups never match",) * 2
-    said = views.banners([ended(held_by_guard=12, held_by_grace=1)], lacking, is_dry_run=True)
+    said = views.banners([ended(held_by_brake=12, held_by_grace=1)], lacking, is_dry_run=True)
     assert said[0] == "Dry run: no servers are stopped."
     assert said[1].startswith("The last sweep held back the stop of 12 servers: ")
     assert said[2].startswith(
@@ -357,7 +357,7 @@ def test_a_sweep_that_takes_long_has_its_minutes():
 
 @pytest.mark.parametrize(
     "count",
-    ["stopped", "stopping", "gone", "would_stop", "failed", "hidden", "held_by_guard", "held_by_grace", "warned", "deleted",
+    ["stopped", "stopping", "gone", "would_stop", "failed", "hidden", "held_by_brake", "held_by_grace", "warned", "deleted",
      "delete_failed", "lost"],
 )  # fmt: skip
 def test_a_sweep_in_which_anything_happened_has_a_row_of_its_own(count):

@@ -43,7 +43,7 @@ class Told:
         """Nothing is to be read first."""
 
     async def work(self, server):
-        return self._work.get((server.user, server.name))
+        return self._work.get(server.key)
 
 
 class Clock:
@@ -118,17 +118,17 @@ class Site:
         """Look at all servers, as the service does at its start; work: what servers say of themselves."""
         record = functools.partial(SweepRecord, kind="look", begun=self.clock(), seconds=1.0)
         async with self.connected() as connection:
-            servers = None if work is None else Told(work)
+            probe = None if work is None else Told(work)
             sweep = Sweep(
                 HubApi(connection),
                 SweepOptions(),
                 self.decider,
                 self.clock,
                 on_decision=self.board.on_decision,
-                servers=servers,
+                probe=probe,
                 store=self.store,
             )
-            self.board.on_sweep(record(report=await sweep.look(), error=None))
+            self.board.on_sweep(record(report=await sweep.dry_run(), error=None))
 
     def connected(self):
         return HubConnection(HubConnectionSettings(url=self.api_url, token=TOKEN))

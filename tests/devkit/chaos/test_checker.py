@@ -44,7 +44,7 @@ def pod(born, *, gone=None, uid="1", server="u1/", address="127.1.0.1", **values
     alive = {"uid": uid, "server": server, "phase": "Running", **values}
     life = [change(born, **alive | {"phase": "Pending"})]
     life.append(change(born + 1, "MODIFIED", is_ready=True, address=address, **alive))
-    return life if gone is None else [*life, change(gone, "DELETED", is_dying=True, **alive)]
+    return life if gone is None else [*life, change(gone, "DELETED", is_terminating=True, **alive)]
 
 
 def samples(begin, end, state="ready", server="u1/", routes=None):
@@ -143,7 +143,7 @@ def test_an_object_without_a_server(resource):
 def test_two_pods_of_a_server():
     both = [*pod(100, gone=400), *pod(150, gone=400, uid="2")]
     assert violations(both) == {("two pods of a server", "u1/")}
-    dying = change(149, "MODIFIED", is_dying=True)
+    dying = change(149, "MODIFIED", is_terminating=True)
     assert violations(pod(100), dying, pod(150, gone=400, uid="2"), change(151, "DELETED")) == set()
     assert violations(pod(100, gone=400), pod(150, gone=400, uid="2", server="u1/lab")) == set()
 
@@ -271,7 +271,7 @@ def test_a_pod_that_the_hub_deleted_for_nobody(no_reason):
         start(199, 203),
         start(100, 201, "failed", "Spawn failed: no room"),
         Fault(kind="pods deleted", begin=198, end=199, note="pods-7, pods-1"),
-        change(199, "MODIFIED", is_dying=True),
+        change(199, "MODIFIED", is_terminating=True),
         change(199, "MODIFIED", phase="Failed"),
     ],
 )

@@ -68,7 +68,7 @@ def test_a_change_has_what_the_judge_needs():
     change = change_of(1, "MODIFIED", "pods", pod)
     assert (change.server, change.release, change.address) == ("u007/lab", "jhub", "127.1.0.1")
     assert change.is_ready
-    assert change.is_dying
+    assert change.is_terminating
     assert not change.is_alive
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from k8s_hub.kube.core.errors import RelistRequired
 from k8s_hub.kube.core.store import Store
-from k8s_hub.kube.core.watch import Bookmark, Error, ListPage, Odd, Removed, Updated
+from k8s_hub.kube.core.watch import Bookmark, Error, ListPage, Malformed, Removed, Updated
 from k8s_hub.objects.keys import Key, key_of
 
 A, B, C = (Key("n", name) for name in "abc")
@@ -61,7 +61,7 @@ def odd():
 
 @pytest.fixture
 def store(odd):
-    return Store(project, by_owner, on_odd=odd.append)
+    return Store(project, by_owner, on_malformed=odd.append)
 
 
 def names(found):
@@ -347,7 +347,7 @@ def test_an_object_that_cannot_be_taken_in_is_skipped_and_the_others_are_shown(s
 
 
 @pytest.mark.parametrize(
-    "event", [Odd(pod("a", "12"), "unreadable"), Updated(unprojectable("a", "12", status="text"))]
+    "event", [Malformed(pod("a", "12"), "unreadable"), Updated(unprojectable("a", "12", status="text"))]
 )
 def test_what_was_known_of_an_object_stays_while_it_is_odd(store, event):
     store.apply(page(pod("a")))
@@ -368,7 +368,7 @@ def test_an_odd_object_is_not_gone_from_the_list_after(store):
     changed = store.apply(
         ListPage(
             items=[unprojectable("a", "20", status="text")],
-            odd=[Odd({"metadata": {"namespace": "n", "name": "b"}}, "unreadable")],
+            malformed=[Malformed({"metadata": {"namespace": "n", "name": "b"}}, "unreadable")],
             resource_version="20",
             is_first=True,
             continue_token="",
@@ -389,7 +389,7 @@ def test_an_odd_object_is_not_taken_for_an_earlier_one_of_its_name(store):
 
 def test_an_object_without_a_version_does_not_set_the_view_back(store):
     store.apply(page(pod("a")))
-    store.apply(Odd({}, "unreadable"))
+    store.apply(Malformed({}, "unreadable"))
     store.apply(Removed({"metadata": {"namespace": "n", "name": "a"}}))
     store.apply(Bookmark(""))
 

@@ -12,7 +12,7 @@ from k8s_hub.kube.core.watch import (
     Error,
     Listed,
     ListPage,
-    Odd,
+    Malformed,
     Paging,
     Removed,
     Updated,
@@ -47,8 +47,10 @@ def page(*, token: str = "", first: bool = True):
         pytest.param(Watching("9"), Updated(pod("10")), Watching("10"), id="added"),
         pytest.param(Watching("9"), Updated(pod("11")), Watching("11"), id="modified"),
         pytest.param(Watching("9"), Removed(pod("12")), Watching("12"), id="deleted"),
-        pytest.param(Watching("9"), Odd(pod("13"), "odd"), Watching("13"), id="an object that is skipped"),
-        pytest.param(Watching("9"), Odd({}, "odd"), Watching("9"), id="an object without a version"),
+        pytest.param(
+            Watching("9"), Malformed(pod("13"), "odd"), Watching("13"), id="an object that is skipped"
+        ),
+        pytest.param(Watching("9"), Malformed({}, "odd"), Watching("9"), id="an object without a version"),
         pytest.param(Watching("9"), Removed({}), Watching("9"), id="deleted, without a version"),
         pytest.param(Watching("9"), Bookmark("13"), Watching("13"), id="bookmark"),
         pytest.param(Watching("9"), Bookmark(""), Watching("9"), id="bookmark without a version"),
@@ -134,7 +136,7 @@ def test_a_page_is_read_from_a_reply():
     reply = {"metadata": {"resourceVersion": "5", "continue": "t"}, "items": [pod("1")]}
 
     assert ListPage.of(reply, is_first=True) == ListPage(
-        items=[pod("1")], odd=[], resource_version="5", is_first=True, continue_token="t"
+        items=[pod("1")], malformed=[], resource_version="5", is_first=True, continue_token="t"
     )
 
 
@@ -169,7 +171,7 @@ def test_one_odd_object_costs_a_list_no_other(odd, decoder):
     page = decode_page(a_list(text("a"), odd, text("b")), is_first=True)
 
     assert page.items == [stored("a"), stored("b")]
-    assert [type(one) for one in page.odd] == [Odd]
+    assert [type(one) for one in page.malformed] == [Malformed]
     assert page.resource_version == "9"
 
 
@@ -177,7 +179,7 @@ def test_a_list_of_many_odd_objects_is_a_list(decoder):
     page = decode_page(a_list(text("a"), *ODD.values(), text("b")), is_first=True)
 
     assert [key_of(item).name for item in page.items if item["status"] == {"phase": "Running"}] == ["a", "b"]
-    assert len(page.odd) == len(UNREADABLE)
+    assert len(page.malformed) == len(UNREADABLE)
 
 
 @pytest.mark.parametrize("odd", UNREADABLE)
@@ -185,7 +187,7 @@ def test_a_list_of_many_odd_objects_is_a_list(decoder):
 def test_an_odd_object_does_not_break_a_watch(kind, odd, decoder):
     event = decode(an_event(kind, odd))
 
-    assert isinstance(event, Odd)
+    assert isinstance(event, Malformed)
     assert event.why
 
 
@@ -200,7 +202,7 @@ def test_what_can_be_read_of_an_odd_object_says_which_it_is(name, decoder):
 
 @pytest.mark.parametrize("name", NAMELESS)
 def test_nobody_knows_which_object_without_a_name_is_gone(name, decoder):
-    assert isinstance(decode(an_event("DELETED", NAMELESS[name])), Odd)
+    assert isinstance(decode(an_event("DELETED", NAMELESS[name])), Malformed)
 
 
 @pytest.mark.parametrize(

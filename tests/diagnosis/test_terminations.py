@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from k8s_hub.diagnosis.diagnosis import Reason, Stage
-from k8s_hub.diagnosis.ends import end_for_user, ended_at
 from k8s_hub.diagnosis.pod_life import judge_pod
 from k8s_hub.diagnosis.projection import project_pod
 from k8s_hub.diagnosis.rules import diagnose
+from k8s_hub.diagnosis.terminations import end_for_user, ended_at
 from tests.diagnosis.samples import (
     CRASH_LOOP,
     ERROR,

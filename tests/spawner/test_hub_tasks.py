@@ -14,8 +14,8 @@ from devkit.testing.runs import NAMESPACE, NO_WAIT, edit_pod, plant_pod, pods, r
 from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.orphans.reconciler import ORPHANS
+from k8s_hub.spawner.hub_tasks import hub_servers, running_pods
 from k8s_hub.spawner.lifecycle import Failed, Starting
-from k8s_hub.spawner.orphans import hub_servers, running_pods
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 

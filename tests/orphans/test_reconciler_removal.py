@@ -12,7 +12,7 @@ from k8s_hub.kube.core.resources import PODS
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.objects.keys import Key, uid_of
 from k8s_hub.orphans.plan import Facts, Orphan
-from k8s_hub.orphans.removal import remove
+from k8s_hub.orphans.reconciler import remove
 from tests.orphans.objects import RELEASE, hub
 from tests.spawner.conftest import cluster, wall_clock, witness
 

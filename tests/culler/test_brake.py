@@ -7,7 +7,7 @@ import pytest
 
 from devkit.testing.inmemoryhub import NOW, InMemoryHub, server, user
 from k8s_hub.culler.core.extensions import ExtensionLimits
-from k8s_hub.culler.core.policy import mass_cull_guard
+from k8s_hub.culler.core.policy import held_by_brake
 from k8s_hub.culler.core.report import SweepRecord
 from k8s_hub.culler.core.rules import Limits
 from k8s_hub.culler.decider import Decider
@@ -41,7 +41,7 @@ def keys(number, start=0):
     ],
 )
 def test_so_many_are_held_back(to_stop, in_use_before, running, percent, held):
-    assert len(mass_cull_guard(to_stop, frozenset(in_use_before), running, percent)) == held
+    assert len(held_by_brake(to_stop, frozenset(in_use_before), running, percent)) == held
 
 
 async def test_a_clock_that_jumps_stops_nothing_at_first(caplog):
@@ -59,16 +59,16 @@ async def test_a_clock_that_jumps_stops_nothing_at_first(caplog):
         lambda: clock[0],
         on_decision=lambda *fate: told.append(fate),
     )
-    await sweep.look()
+    await sweep.dry_run()
     clock[0] += timedelta(hours=5)
     report = await sweep.run()
-    assert (report.stopped, report.held_by_guard, report.kept) == (5, 20, {"held back by the brake": 20})
+    assert (report.stopped, report.held_by_brake, report.kept) == (5, 20, {"held back by the brake": 20})
     loud = [each.levelno for each in caplog.records if each.levelno >= logging.WARNING]
     assert loud == [logging.ERROR]
     assert "20 of 25 servers" in caplog.text
     assert "was idle for 5 h 1 min, but" in next(d.verdict.reason for d, _ in told if d.verdict.cause == "held back by the brake")  # fmt: skip
     report = await sweep.run()
-    assert (report.stopped, report.held_by_guard) == (20, 0)
+    assert (report.stopped, report.held_by_brake) == (20, 0)
 
 
 async def test_page_and_explain_know_what_is_held_back_until_the_next_sweep():
@@ -84,7 +84,7 @@ async def test_page_and_explain_know_what_is_held_back_until_the_next_sweep():
         SweepOptions(),
         Decider(limits=LIMITS),
         lambda: clock[0],
-        every=timedelta(minutes=5),
+        interval=timedelta(minutes=5),
         on_decision=bus.decision,
     )
 
@@ -107,5 +107,5 @@ async def test_page_and_explain_know_what_is_held_back_until_the_next_sweep():
 async def test_a_sweep_that_stops_what_was_idle_before_is_not_braked():
     hub = InMemoryHub(*(user(f"user{index}", server(f"user{index}")) for index in range(20)))
     sweep = Sweep(hub, SweepOptions(), Decider(limits=LIMITS), lambda: NOW)
-    assert (await sweep.look()).would_stop == 20
+    assert (await sweep.dry_run()).would_stop == 20
     assert (await sweep.run()).stopped == 20

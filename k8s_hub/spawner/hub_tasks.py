@@ -1,4 +1,4 @@
-"""What the hub knows of all its servers, and the start of the search for objects without one."""
+"""The tasks that a hub has once: the adoption of lost servers and the search for orphans; what the hub knows of all servers."""
 
 import asyncio
 from collections.abc import Iterator
@@ -27,47 +27,47 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class _Search:
-    """The one search of a hub, in the settings of its application."""
+class _HubTasks:
+    """Whether the tasks of a hub were started; in the settings of its application."""
 
     beginning: asyncio.Task[None] | None = None
     is_started: bool = False
 
 
-def _search_of(spawner: Any) -> _Search | None:
-    """Return the search of the spawner's hub; None: there is no hub, only a spawner."""
+def _tasks_of(spawner: Any) -> _HubTasks | None:
+    """Return the tasks of the spawner's hub; None: there is no hub, only a spawner."""
     settings = getattr(spawner.user, "settings", {})
-    search: _Search = settings.setdefault("k8s_hub_search_for_orphans", _Search())
-    return search if "users" in settings else None
+    tasks: _HubTasks = settings.setdefault("k8s_hub_tasks", _HubTasks())
+    return tasks if "users" in settings else None
 
 
-def look_for_orphans_soon(spawner: Any) -> None:
-    """Start the search with the first spawner that the hub makes: where no server runs, none may ever be started or polled.
+def start_hub_tasks_soon(spawner: Any) -> None:
+    """Start the hub's tasks with the first spawner that it makes: where no server runs, none may ever be started or polled.
 
-    With namespaces of users, the search waits for the first that a server uses.
+    With namespaces of users, the tasks wait for the first that a server uses.
     """
-    search = _search_of(spawner)
-    if search is None or search.beginning is not None or spawner.enable_user_namespaces:
+    tasks = _tasks_of(spawner)
+    if tasks is None or tasks.beginning is not None or spawner.enable_user_namespaces:
         return
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # the hub makes its spawners within its loop
         return
-    search.beginning = loop.create_task(_begin(spawner), name="orphans begin")
+    tasks.beginning = loop.create_task(_begin(spawner), name="hub tasks begin")
 
 
 async def _begin(spawner: Any) -> None:
     # Without a cluster, the first start says so.
     with suppress(ConfigurationError):
-        await spawner._connect()  # noqa: SLF001 - it calls look_for_orphans
+        await spawner._connect()  # noqa: SLF001 - it calls start_hub_tasks
 
 
-async def look_for_orphans(spawner: Any, cluster: Cluster) -> None:
-    """Start the one search of this hub for objects without a server, unless it was started."""
-    search = _search_of(spawner)
-    if search is None or search.is_started:
+async def start_hub_tasks(spawner: Any, cluster: Cluster) -> None:
+    """Start this hub's adoption of lost servers and its search for orphans, unless they were started."""
+    tasks = _tasks_of(spawner)
+    if tasks is None or tasks.is_started:
         return
-    search.is_started = True
+    tasks.is_started = True
     settings = spawner.user.settings
     pool, connection = InformerPool.for_current_loop(), connection_settings(spawner)
     pods = partial(pool.informers_of, connection, PODS)

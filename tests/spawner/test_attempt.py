@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from k8s_hub.kube.core.errors import Invalid, Unavailable
-from k8s_hub.spawner.start import PendingCreates
+from k8s_hub.spawner.attempt import PendingCreates
 
 
 async def test_a_cancelled_start_does_not_cut_off_its_create():
