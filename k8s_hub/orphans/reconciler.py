@@ -79,6 +79,8 @@ class Reconciler:
     #: Returns the pods of servers that certainly run, start or stop: they are no orphans.
     running: Callable[[], Awaitable[Collection[Key]]]
     options: OrphanOptions
+    #: Tells whether the hub may still adopt the pod with this uid.
+    may_adopt: Callable[[str], bool] = lambda _uid: False
     chance: Chance = random.random
     #: The loop time of the first look that found an orphan, by uid.
     _first_seen: dict[str, float] = field(default_factory=dict)
@@ -107,7 +109,11 @@ class Reconciler:
         owned = await self._owned_objects() if is_complete else []
         objects = [*((PODS, pod) for pod in pods), *owned]
         facts = Facts(
-            hub=NO_SERVERS, release_labels=self.options.release_labels, pod_uids=pod_uids, now=utcnow()
+            hub=NO_SERVERS,
+            release_labels=self.options.release_labels,
+            pod_uids=pod_uids,
+            now=utcnow(),
+            adoptable=self._adoptable(pod_uids),
         )
         if any(may_be_orphan(resource, obj, facts) for resource, obj in objects):
             facts = replace(facts, hub=self.hub())
@@ -121,6 +127,9 @@ class Reconciler:
             await self._remove(candidates, facts)
 
     # --- What there is ---
+
+    def _adoptable(self, uids: Iterable[str]) -> frozenset[str]:
+        return frozenset(uid for uid in uids if self.may_adopt(uid))
 
     async def _pods_in_fresh_views(self, running: Collection[Key]) -> tuple[list[Raw], frozenset[str], bool]:
         """Return the pods that are not ``running``, the uids of all, and whether all views are fresh."""
@@ -185,7 +194,7 @@ class Reconciler:
     async def _remove(self, candidates: Sequence[Orphan], facts: Facts) -> None:
         async def facts_now() -> Facts:
             # Never awaits: nothing can happen between what the hub knows and the request.
-            return replace(facts, hub=self.hub(), now=utcnow())
+            return replace(facts, hub=self.hub(), now=utcnow(), adoptable=self._adoptable(facts.pod_uids))
 
         not_refused = [orphan for orphan in candidates if orphan.uid not in self._logged]
         for orphan in not_refused[:MOST_REMOVALS]:

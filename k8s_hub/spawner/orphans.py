@@ -73,6 +73,7 @@ async def look_for_orphans(spawner: Any, cluster: Cluster) -> None:
     pods = partial(pool.informers_of, connection, PODS)
     hub = partial(hub_servers, settings["users"])
     release_labels = dict(identity_of(spawner).release_labels)
+    adoption = None
     if not spawner.enable_user_namespaces:  # where users may create pods themselves
         adoption = Adoption(
             api=cluster.api,
@@ -94,8 +95,13 @@ async def look_for_orphans(spawner: Any, cluster: Cluster) -> None:
             removes_all=spawner.orphans == "remove",
             removes_ended=spawner.delete_stopped_pods,
         ),
+        may_adopt=_is_not_adopted if adoption is None else adoption.may_adopt,
     )
     await pool.run(connection, reconciler.run(), name="orphans")
+
+
+def _is_not_adopted(_uid: str) -> bool:
+    return False
 
 
 def _owned_resources(spawner: Any) -> Iterator[Resource]:

@@ -20,6 +20,8 @@ from tests.spawner.conftest import FailsBeforeStart
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
 
+USERS = ("ada", "bob", "eve", "joe", "kim", "lea")
+
 SOON = 5
 """Seconds after a hub's start in which nothing more is adopted."""
 
@@ -207,6 +209,73 @@ async def test_a_hub_that_died_in_a_start_adopts_nothing(lost, cluster, caplog):
         assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
         assert await whose(hub, token_of(pod)) == "bob"
         assert not told(caplog)
+
+
+class TestAdoptionTakesLong:
+    """The search for orphans leaves the pods that wait for their turn."""
+
+    UNREADABLE = Refuse(code=500, body="unable to transform key")
+
+    @staticmethod
+    async def until_old(lost, *users):
+        """Start the servers in this order: the youngest has its turn first. Return once the search could find them."""
+        for user in ("ada", "joe", "kim", "lea"):
+            await lost.hub.start_server(user)
+            await lost.hub.wait_ready(user)
+        lost.copy = lost.hub.copy_database()
+        for user in users:
+            await asyncio.sleep(2)
+            await lost.hub.start_server(user)
+            await lost.hub.wait_ready(user)
+        await asyncio.sleep(360)
+
+    async def test_no_pod_that_may_be_adopted_is_removed(self, lost, cluster, caplog):
+        async with lost(users=USERS, orphans="remove") as lost:
+            await self.until_old(lost, "bob")
+            [pod], hub = bobs(cluster), lost.hub
+            with struck(cluster, self.UNREADABLE, verb="get", resource="pods", name="jupyter-bob"):
+                await lost.back()
+                await asyncio.sleep(300)
+                assert [(uid_of(each), is_dying(each)) for each in bobs(cluster)] == [(uid_of(pod), False)]
+                [message] = told(caplog, "its adoption waits")
+                assert message.startswith(
+                    f"Pod {NAMESPACE}/jupyter-bob: its adoption waits for the API server: "
+                )
+            await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").ready, seconds=60)
+            assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
+
+    async def test_no_pod_that_may_be_adopted_is_reported(self, lost, cluster, caplog):
+        async with lost(users=USERS) as lost:
+            await self.until_old(lost, "bob")
+            with struck(cluster, self.UNREADABLE, verb="get", resource="pods", name="jupyter-bob"):
+                await lost.back()
+                await asyncio.sleep(300)
+                assert not told(caplog, "it has no server")
+
+    async def test_a_pod_that_cannot_be_read_keeps_no_other_from_its_adoption(
+        self, lost, cluster, monkeypatch
+    ):
+        monkeypatch.setattr("k8s_hub.spawner.adoption.AT_ONCE", 1)
+        async with lost(users=USERS) as lost:
+            await self.until_old(lost, "bob", "eve")
+            with struck(
+                cluster, self.UNREADABLE, verb="get", resource="pods", name="jupyter-eve"
+            ) as unreadable:
+                await lost.back()
+                hub = lost.hub
+                await eventually(lambda: cluster.faults.hits(unreadable))
+                assert hub.spawner("bob") is None
+                await eventually(
+                    lambda: hub.spawner("bob") is not None and hub.spawner("bob").ready, seconds=60
+                )
+
+    async def test_a_pod_that_is_not_adopted_is_an_orphan(self, lost, cluster):
+        async with lost(users=USERS, orphans="remove") as lost:
+            await self.until_old(lost, "bob")
+            lost.hub.config.Authenticator.blocked_users = {"bob"}
+            await lost.back()
+            await asyncio.sleep(180)
+            assert not bobs(cluster)
 
 
 async def test_a_proxy_that_is_away_leaves_the_route_to_the_hubs_next_check(lost, cluster, monkeypatch):
