@@ -1,6 +1,7 @@
 """What the hub knows of all its servers, and the start of the search for objects without one."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from k8s_hub.spawner.cluster import Cluster, connection_settings
 from k8s_hub.spawner.database import all_servers
 from k8s_hub.spawner.lifecycle import Failed, Starting
 from k8s_hub.spawner.spec import identity_of
+
+logger = logging.getLogger(__name__)
 
 USERS_AT_ONCE = 500
 """Users that are looked at before other tasks of the hub have their turn."""
@@ -47,7 +50,9 @@ def look_for_orphans_soon(spawner: Any) -> None:
     With namespaces of users, the search waits for the first that a server uses.
     """
     search = _search_of(spawner)
-    if search is None or search.beginning is not None or spawner.enable_user_namespaces:
+    if search is None or search.is_started or spawner.enable_user_namespaces:
+        return
+    if search.beginning is not None and not search.beginning.done():
         return
     try:
         loop = asyncio.get_running_loop()
@@ -58,16 +63,38 @@ def look_for_orphans_soon(spawner: Any) -> None:
 
 async def _begin(spawner: Any) -> None:
     # Without a cluster, the first start says so.
-    with suppress(ConfigurationError):
-        await spawner._connect()  # noqa: SLF001 - it calls look_for_orphans
+    try:
+        with suppress(ConfigurationError):
+            await spawner._connect()  # noqa: SLF001 - it calls look_for_orphans
+    except Exception as error:  # noqa: BLE001 - a task of its own: nothing else would tell
+        _log_failure(error)
+
+
+def _log_failure(error: Exception) -> None:
+    logger.error(
+        "orphans: the search failed to begin, the next start, stop or poll tries again", exc_info=error
+    )
 
 
 async def look_for_orphans(spawner: Any, cluster: Cluster) -> None:
-    """Start the one search of this hub for objects without a server, unless it was started."""
+    """Start the one search of this hub for objects without a server, unless it was started.
+
+    Raises nothing, because a start or stop needs no search: if it cannot begin, the next call tries again.
+    """
     search = _search_of(spawner)
     if search is None or search.is_started:
         return
     search.is_started = True
+    try:
+        await _start_search(spawner, cluster)
+    except BaseException as error:
+        search.is_started = False
+        if not isinstance(error, Exception):
+            raise
+        _log_failure(error)
+
+
+async def _start_search(spawner: Any, cluster: Cluster) -> None:
     settings = spawner.user.settings
     pool, connection = InformerPool.for_current_loop(), connection_settings(spawner)
     pods = partial(pool.informers_of, connection, PODS)
@@ -83,7 +110,6 @@ async def look_for_orphans(spawner: Any, cluster: Cluster) -> None:
             hub=hub,
             release_labels=release_labels,
         )
-        await pool.run(connection, adoption.run(), name="adoption")
     reconciler = Reconciler(
         api=cluster.api,
         pods=pods,
@@ -97,6 +123,9 @@ async def look_for_orphans(spawner: Any, cluster: Cluster) -> None:
         ),
         may_adopt=_is_not_adopted if adoption is None else adoption.may_adopt,
     )
+    # Nothing above has begun anything, and so may fail.
+    if adoption is not None:
+        await pool.run(connection, adoption.run(), name="adoption")
     await pool.run(connection, reconciler.run(), name="orphans")
 
 
