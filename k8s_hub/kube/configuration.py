@@ -5,6 +5,7 @@ A kubeconfig in the settings goes first; then a pod's service account, then the 
 (rotated by the kubelet, renewed by an exec plugin) is used at once.
 """
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiohttp
 import yaml
 from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import ConfigException, load_kube_config
@@ -21,6 +23,7 @@ from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
 from k8s_hub.kube.core.errors import ConfigurationError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+LOADING = 60.0  # seconds that a kubeconfig's exec plugin or OpenID provider may take; the plugin itself is not ended
 BEARER = "BearerToken"  # the client library's key for the Authorization header
 
 
@@ -106,7 +109,8 @@ def _from_service_account(directory: Path) -> Access:
 async def _from_kubeconfig(paths: str) -> Access:
     """Read one kubeconfig, or several joined by ":" as in ``KUBECONFIG``.
 
-    ``renew`` reads everything again: token files, exec plugins and OpenID providers return current credentials.
+    ``renew`` reads everything again: token files, exec plugins and OpenID providers return current credentials. Both raise
+    `ConfigurationError`, also if that takes longer than `LOADING`.
     """
     if not _any_exists(paths):
         raise ConfigurationError(f"there is no kubeconfig at {paths}")
@@ -114,7 +118,11 @@ async def _from_kubeconfig(paths: str) -> Access:
     async def load() -> Configuration:
         configuration = Configuration()
         with _as_configuration_error(f"the kubeconfig {paths}"):
-            await load_kube_config(config_file=paths, client_configuration=configuration)
+            try:
+                async with asyncio.timeout(LOADING):
+                    await load_kube_config(config_file=paths, client_configuration=configuration)
+            except TimeoutError as error:
+                raise ConfigException(f"its credentials took longer than {LOADING:g} s") from error
         return configuration
 
     current = await load()
@@ -159,6 +167,7 @@ def _as_configuration_error(what: str) -> Iterator[None]:
         yield
     except (
         ConfigException,
+        aiohttp.ClientError,  # an OpenID provider that is away
         OSError,
         ValueError,
         # The library asserts, indexes and calls its way through a kubeconfig that has another shape.

@@ -5,6 +5,7 @@ the request repeated. A stream whose peer vanished ends with an error.
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -22,6 +23,8 @@ from k8s_hub.kube.core import decoding
 from k8s_hub.kube.core.errors import ConfigurationError, Forbidden, KubeError, Unavailable, error_of_response
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import parse_retry_after
+
+logger = logging.getLogger(__name__)
 
 STALL = 0.25  # seconds a timer may be late before the loop counts as stalled
 
@@ -60,6 +63,9 @@ Each has a connection, which costs 256 kB of buffer and 2 ms of TLS. Even with a
 response, this is more than a hub's starts need.
 """
 
+RENEWAL = 10.0
+"""Seconds that a request waits for new credentials at most: a plugin may hang."""
+
 KEEPALIVE = 30.0  # seconds to keep an idle connection: a burst of starts does few TLS handshakes
 
 T = TypeVar("T")
@@ -86,7 +92,8 @@ class Connection:
         self._access = access
         self._host = access.configuration.host or ""
         self._request_timeout = settings.request_timeout
-        self._renewing = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None  # of all requests
+        self._is_renewal_failure_logged = False  # until a renewal succeeds
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._fixed = _fixed_arguments(access.configuration)
         # Not the library's own session: it looks into .netrc and the environment's proxies in a thread, before
@@ -106,6 +113,9 @@ class Connection:
 
     async def close(self) -> None:
         """Close every connection; pending requests fail."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
         await self._session.close()
 
     @property
@@ -209,7 +219,10 @@ class Connection:
                         yield line
 
     async def _authenticated(self, call: Callable[[str | None], Awaitable[T]]) -> T:
-        """Return ``call(token)``; call again with a new token if the server rejects the first."""
+        """Return ``call(token)``; call again with a new token if the server rejects the first.
+
+        Without a new token, raise the server's 401, which callers retry for a while.
+        """
         token = await self._token()
         try:
             return await call(token)
@@ -238,11 +251,33 @@ class Connection:
         return token
 
     async def _renewed(self, refused: str | None) -> bool:
-        """Renew the credentials unless another request already did; return True if the token is a new one."""
-        async with self._renewing:
-            if await self._token() == refused:
-                await self._access.renew()
-            return await self._token() != refused
+        """Renew the credentials unless another request already did; return True if the token is a new one.
+
+        Raises nothing if the renewal fails or takes longer than `RENEWAL`: that is logged.
+        """
+        if await self._token() == refused:
+            if self._renewal is None or self._renewal.done():
+                self._renewal = asyncio.create_task(self._renew(), name="renew the credentials")
+            # Never cancelled: a plugin that hangs would run on, and the next request start one more.
+            await asyncio.wait([self._renewal], timeout=RENEWAL)
+            if not self._renewal.done():
+                self._log_failed_renewal(f"it takes longer than {RENEWAL:g} s")
+        return await self._token() != refused
+
+    async def _renew(self) -> None:
+        try:
+            await self._access.renew()
+        except Exception as error:  # noqa: BLE001 - a plugin or an OpenID provider may fail in any way
+            self._log_failed_renewal(str(error) or repr(error))
+        else:
+            self._is_renewal_failure_logged = False
+
+    def _log_failed_renewal(self, why: str) -> None:
+        level = logging.DEBUG if self._is_renewal_failure_logged else logging.WARNING
+        logger.log(
+            level, "%s: it rejects the credentials, and their renewal fails, retrying: %s", self._host, why
+        )
+        self._is_renewal_failure_logged = True
 
     @contextmanager
     def _named(self, limit: float) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """Where the cluster is found, and what is said when it is not."""
 
+import asyncio
 import os
 
 import pytest
@@ -172,6 +173,20 @@ async def test_an_exec_plugin_that_is_not_there_is_named(kubeconfig):
 
     with pytest.raises(ConfigurationError, match=f"{path} cannot be used: .*/nowhere/aws"):
         await find_access(ConnectionSettings(kubeconfig=str(path)))
+
+
+async def test_an_exec_plugin_that_hangs_is_named(kubeconfig, tmp_path, monkeypatch):
+    monkeypatch.setattr("k8s_hub.kube.configuration.LOADING", 0.2)
+    script = tmp_path / "plugin"
+    script.write_text("#!/bin/sh\nexec sleep 20\n")
+    script.chmod(0o700)
+    path = kubeconfig(user=f'{{exec: {{apiVersion: client.authentication.k8s.io/v1, command: "{script}"}}}}')
+
+    with pytest.raises(
+        ConfigurationError, match=rf"{path} cannot be used: its credentials took longer than 0\.2 s$"
+    ):
+        async with asyncio.timeout(10):
+            await find_access(ConnectionSettings(kubeconfig=str(path)))
 
 
 async def test_settings_go_before_what_is_found(kubeconfig, tmp_path):

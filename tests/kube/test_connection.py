@@ -1,6 +1,7 @@
 """Requests and streams over loopback: what arrives, what goes wrong, and how it is told."""
 
 import asyncio
+import json
 import ssl
 import time
 
@@ -97,6 +98,86 @@ async def test_a_token_that_stays_refused_is_told_after_one_repetition(serve, co
     with pytest.raises(Forbidden, match="Unauthorized"):
         await connection.request("GET", "/x")
     assert len(server.requests) == 1  # there is no other token to try
+
+
+class TestRenewalFails:
+    """An exec plugin gives a token once, and then does what ``next_run`` says, while the server rejects the token."""
+
+    @pytest.fixture
+    def plugin(self, tmp_path):
+        return tmp_path / "plugin"
+
+    @pytest.fixture
+    async def rejecting(self, serve, connect, tmp_path, plugin):
+        """A server that rejects each token but "good", and a connection to it."""
+
+        async def answer(request):
+            if request.headers["Authorization"] == "Bearer good":
+                return web.json_response(stored("claim-ada"))
+            status = {"kind": "Status", "code": 401, "message": "Unauthorized"}
+            return web.json_response(status, status=401)
+
+        user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}}
+        kubeconfig = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": (await serve(answer)).url}}],
+            "users": [{"name": "u", "user": user}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        (tmp_path / "exec").write_text(json.dumps(kubeconfig))
+        self.next_run(plugin, self.gives("old"))
+        return await connect(ConnectionSettings(kubeconfig=str(tmp_path / "exec")))
+
+    @staticmethod
+    def gives(token):
+        credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+        return f"echo '{json.dumps({**credential, 'status': {'token': token}})}'"
+
+    @staticmethod
+    def next_run(plugin, command):
+        plugin.write_text(f"#!/bin/sh\n{command}\n")
+        plugin.chmod(0o700)
+
+    @pytest.mark.parametrize("command", ["exit 1", "echo []", "exec sleep 20"])
+    async def test_the_servers_answer_is_raised_and_the_next_request_renews_again(
+        self, rejecting, plugin, monkeypatch, caplog, command
+    ):
+        monkeypatch.setattr("k8s_hub.kube.configuration.LOADING", 0.5)
+        monkeypatch.setattr("k8s_hub.kube.connection.RENEWAL", 0.3)
+        self.next_run(plugin, command)
+        for _ in range(2):
+            async with asyncio.timeout(10):
+                with pytest.raises(Forbidden, match="Unauthorized"):
+                    await rejecting.request("GET", "/x")
+        told = ": it rejects the credentials, and their renewal fails, retrying: "
+        assert len([message for message in caplog.messages if told in message]) == 1
+
+        self.next_run(plugin, self.gives("good"))
+        await asyncio.sleep(0.5)
+        monkeypatch.setattr("k8s_hub.kube.connection.RENEWAL", 10)
+        assert await rejecting.request("GET", "/x")
+
+    async def test_a_plugin_that_hangs_runs_once(self, rejecting, plugin, monkeypatch, tmp_path):
+        monkeypatch.setattr("k8s_hub.kube.connection.RENEWAL", 1.0)
+        self.next_run(plugin, f"echo x >> {tmp_path}/runs\nexec sleep 20")
+        async with asyncio.timeout(8):
+            for _ in range(2):
+                requests = (rejecting.request("GET", "/x") for _ in range(20))
+                errors = await asyncio.gather(*requests, return_exceptions=True)
+                assert {type(error) for error in errors} == {Forbidden}
+        assert (tmp_path / "runs").read_text() == "x\n"
+
+    async def test_a_failed_renewal_is_no_accepted_request(self, rejecting, plugin):
+        """The API server may accept the credentials again for `UNAUTHORIZED_GRACE` seconds."""
+        api = KubeApi(rejecting)
+        self.next_run(plugin, self.gives("good"))
+        await api.get(CLAIMS, Key("jhub", "claim-ada"))
+        self.next_run(plugin, "exit 1")
+        rejecting._access.configuration.api_key = {"BearerToken": "Bearer old"}
+        with pytest.raises(Unavailable, match="Unauthorized"):
+            await api.get(CLAIMS, Key("jhub", "claim-ada"))
 
 
 async def test_a_status_is_raised(connection):
