@@ -1,7 +1,7 @@
 """Finds the cluster and its credentials like other Kubernetes clients, and refreshes the credentials.
 
-A kubeconfig in the settings goes first; then a pod's service account, then the kubeconfig of ``KUBECONFIG`` or
-``~/.kube/config``. Without a cluster, the error is one sentence that names the places that were tried. A replaced token
+A kubeconfig in the settings goes first; then a pod's service account, if it has one; then the kubeconfig of ``KUBECONFIG``
+or ``~/.kube/config``. Without a cluster, the error is one sentence that names the places that were tried. A replaced token
 (rotated by the kubelet, renewed by an exec plugin) is used at once.
 """
 
@@ -74,9 +74,13 @@ async def find_access(settings: ConnectionSettings, *, service_account: Path = S
 async def _find(settings: ConnectionSettings, service_account: Path) -> Access:
     if settings.kubeconfig:
         return await _from_kubeconfig(settings.kubeconfig)
-    if os.environ.get("KUBERNETES_SERVICE_HOST"):
-        return _from_service_account(service_account)
     paths = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        try:
+            return _from_service_account(service_account)
+        except ConfigurationError:  # a pod without a token, as with automountServiceAccountToken: false
+            if not _any_exists(paths):
+                raise
     if _any_exists(paths):
         return await _from_kubeconfig(paths)
     if settings.host:  # `kubectl proxy` and the like: an address without credentials

@@ -103,6 +103,15 @@ async def test_a_service_account_without_its_files_is_one_sentence(service_accou
         await find_access(ConnectionSettings(), service_account=service_account)
 
 
+async def test_a_pod_without_a_service_account_uses_a_kubeconfig(service_account, kubeconfig, monkeypatch):
+    (service_account / "token").unlink()
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig()))
+
+    access = await find_access(ConnectionSettings(), service_account=service_account)
+
+    assert access.configuration.host == "https://10.0.0.1:6443"
+
+
 async def test_a_rotated_token_is_used_by_the_next_request(service_account):
     access = await find_access(ConnectionSettings(), service_account=service_account)
     assert await token(access) == "Bearer one"
