@@ -1,7 +1,7 @@
 """The loop of every watch: list, watch, resume, back off. Informers and event watches use it.
 
 `k8s_hub.kube.core.watch` decides what to do next; this module does it, in one task. After any failure it starts again after
-a capped, jittered pause. It logs a lasting failure once.
+a capped, jittered pause. It logs a lasting failure once, and its end once a watch has lasted `HEALTHY` seconds.
 """
 
 import asyncio
@@ -190,6 +190,8 @@ class Watcher:
             timeout_seconds=self._drawn_lifetime(),
         )
         async with opened as stream:
+            # Not before: a watch that ends at once, again and again, is no recovery.
+            recovery = asyncio.get_running_loop().call_later(HEALTHY, self._log_recovery)
             try:
                 async with asyncio.timeout(None) as self._open_until:
                     self._note_opened(listed)
@@ -199,6 +201,7 @@ class Watcher:
                     raise RelistRequired("the watch has lost an event", reason="Lost") from error
                 raise Unavailable("the watch has not shown a change", reason="Silent") from error
             finally:
+                recovery.cancel()
                 self._open_until = None
 
     async def _read(self, stream: AsyncIterator[WatchEvent]) -> None:
@@ -219,9 +222,6 @@ class Watcher:
         self.state = Watching(listed.resource_version)
         self.last_event_at = self._opened_at = asyncio.get_running_loop().time()
         self.failure = None
-        if self._is_trouble_logged:
-            self._is_trouble_logged = False
-            logger.info("%s: the watch is open again", self._name)
         self._on_open()
 
     def _take(self, event: WatchEvent) -> None:
@@ -249,6 +249,11 @@ class Watcher:
             0.0 if isinstance(error, RelistRequired) and attempt == 0 else policy.delay(attempt, self._chance)
         )
         return max(own, min(asked_for, REFUSED.ceiling))
+
+    def _log_recovery(self) -> None:
+        if self._is_trouble_logged:
+            self._is_trouble_logged = False
+            logger.info("%s: the watch is open again", self._name)
 
     def _log_crash(self, error: Exception) -> None:
         if not self._is_crash_logged:

@@ -138,12 +138,20 @@ async def test_lasting_trouble_is_logged_once_and_so_is_its_end(caplog):
     attempts = Attempts(Unavailable("away"))
     await attempts.pauses(100)
     attempts.recover()
-    await attempts.pauses(1)
+    await attempts.pauses(HEALTHY + 1)
 
     assert caplog.messages == [
         "events in hub: the watch keeps failing, retrying: away",
         "events in hub: the watch is open again",
     ]
+
+
+@pytest.mark.parametrize("lasts", [0.5, 4.0])
+async def test_a_watch_that_opens_and_fails_again_and_again_is_logged_once(caplog, lasts):
+    caplog.set_level("INFO", "k8s_hub.kube")
+    await Attempts(Unavailable("reset"), lasts=lasts).pauses(3600)
+
+    assert caplog.messages == ["events in hub: the watch keeps failing, retrying: reset"]
 
 
 async def test_each_odd_object_is_logged_once_and_no_more_than_so_many(caplog):
