@@ -333,7 +333,9 @@ def _fixed_arguments(configuration: Configuration) -> dict[str, Any]:
 def _proxy_from_environment(host: str) -> str | None:
     """Return the proxy for ``host`` by HTTP_PROXY, HTTPS_PROXY and NO_PROXY."""
     url = urlsplit(host)
-    return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
+    # Without brackets and port too: NO_PROXY names an IPv6 address as fd00::1.
+    is_direct = proxy_bypass(url.netloc) or proxy_bypass(url.hostname or "")
+    return None if is_direct else getproxies().get(url.scheme)
 
 
 def _tls(configuration: Configuration) -> ssl.SSLContext:

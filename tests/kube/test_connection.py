@@ -10,7 +10,7 @@ from aiohttp import web
 
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.connection import AT_ONCE, stall_tolerant_timeout
+from k8s_hub.kube.connection import AT_ONCE, _proxy_from_environment, stall_tolerant_timeout
 from k8s_hub.kube.core.errors import ConfigurationError, Forbidden, Invalid, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.objects.keys import Key
@@ -420,6 +420,24 @@ async def test_the_environments_proxy_is_used_and_no_proxy_obeyed(serve, connect
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     connection = await connect(ConnectionSettings(host=server.url))
     assert await connection.request("GET", "/x") == {"by": "server"}
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "host"),
+    [
+        ("fd00::1", "https://[fd00::1]:443"),
+        ("[fd00::1]", "https://[fd00::1]"),
+        ("10.0.0.1", "https://10.0.0.1:443"),
+        (".svc", "https://kubernetes.default.svc"),
+        ("10.0.0.1:443", "https://10.0.0.1:443"),
+    ],
+)
+def test_no_proxy_names_hosts_with_and_without_port_and_brackets(monkeypatch, no_proxy, host):
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", no_proxy)
+    assert _proxy_from_environment(host) is None
+    monkeypatch.setenv("no_proxy", "fd00::2,10.0.0.2")
+    assert _proxy_from_environment(host) == "http://proxy:3128"
 
 
 @pytest.fixture
