@@ -15,7 +15,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -151,6 +151,9 @@ T = TypeVar("T")
 
 LOOK_AGAIN = 5.0
 """Seconds without news after which to judge the same facts again, because grace periods run out."""
+
+CLAIM_SEEN = 30.0
+"""Seconds until the view shows a claim that the API server has; then the start looks again what there is."""
 
 OUT_OF_SIGHT = 1.0
 """Seconds between two requests about a pod missing from the view: it has another component label, or is new."""
@@ -303,14 +306,21 @@ def _owner_of(identity: ServerIdentity) -> tuple[str, str | int, str]:
 
 
 async def _is_out_of_sight(attempt: Attempt, claim: Key) -> bool:
-    """Return True once the view shows a claim that it lacked; False if it lacks none."""
+    """Return True after a claim that the view lacked was waited for: choose again; False if it lacks none."""
     # The view may show one that was refused: it has become another volume.
     is_seen = attempt.cluster.claims.view.get(claim) is not None
     if is_seen or await _get(attempt, CLAIMS, claim) is None:
         return False
     attempt.cluster.claims.reopen(f"it lacked {claim}")
-    await attempt.cluster.claims.wait_for(claim, lambda kept: kept is not None, deadline=math.inf)
+    await _until_seen(attempt, claim)
     return True
+
+
+async def _until_seen(attempt: Attempt, claim: Key) -> None:
+    """Return once the view shows the claim, or after `CLAIM_SEEN`: it may have appeared and gone between two looks."""
+    deadline = asyncio.get_running_loop().time() + CLAIM_SEEN
+    with suppress(TimeoutError):
+        await attempt.cluster.claims.wait_for(claim, lambda kept: kept is not None, deadline=deadline)
 
 
 async def make_room(attempt: Attempt, name: str) -> None:
@@ -611,20 +621,20 @@ async def _wait_for(wakeup: asyncio.Event, seconds: float) -> bool:
 
 
 async def _create_claim(attempt: Attempt, manifest: Raw, feed: EventSubscription | None) -> Raw | None:
-    """Return the new claim; None if the view now shows a claim with that name."""
-    claims, key = attempt.cluster.claims, attempt.key(key_of(manifest).name)
+    """Return the new claim; None if there is a claim with that name, which the view shows now unless it has gone since."""
+    key = attempt.key(key_of(manifest).name)
     body = with_user_id(manifest, attempt.identity.user_id)
     subscribe(feed, CLAIMS, key)
     try:
         return await attempt.asking(lambda: attempt.cluster.api.create(CLAIMS, key.namespace, body))
     except Conflict:
-        await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
+        await _until_seen(attempt, key)
         return None
     except Forbidden as error:
         # With a full quota, the API server also refuses a claim that already exists.
         if await _get(attempt, CLAIMS, key) is None:
             raise refused(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
-        await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
+        await _until_seen(attempt, key)
         return None
     except KubeError as error:
         raise refused(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
