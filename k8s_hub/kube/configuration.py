@@ -130,9 +130,15 @@ async def _from_kubeconfig(paths: str) -> Access:
         return configuration
 
     current = await load()
+    ca = current.ssl_ca_cert  # the settings may replace it
 
     async def renew() -> None:
-        current.api_key = (await load()).api_key
+        nonlocal ca
+        found = await load()
+        current.api_key = found.api_key
+        current.cert_file, current.key_file = found.cert_file, found.key_file
+        if current.ssl_ca_cert == ca:
+            current.ssl_ca_cert = ca = found.ssl_ca_cert
 
     return Access(configuration=current, renew=renew)
 

@@ -1,7 +1,7 @@
 """The connection pool of one API server: authenticated requests with time limits, and streams of lines.
 
-Every wait has a limit, and every failure is a `KubeError`. If the server rejects the token, the token is renewed once and
-the request repeated. A stream whose peer vanished ends with an error.
+Every wait has a limit, and every failure is a `KubeError`. If the server rejects the credentials, or its certificate is of an
+unknown CA, credentials and certificates are read again and the request repeated once. A stream whose peer vanished ends with an error.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -96,15 +97,8 @@ class Connection:
         self._is_renewal_failure_logged = False  # until a renewal succeeds
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._fixed = _fixed_arguments(access.configuration)
-        # Not the library's own session: it looks into .netrc and the environment's proxies in a thread, before
-        # every single request.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, ssl=_tls(access.configuration), keepalive_timeout=KEEPALIVE
-            ),
-            headers={"Accept": "application/json", "User-Agent": f"k8s_hub/{__version__}"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        self._session = _session(access.configuration)
+        self._certificates = _certificates(access.configuration)
 
     @classmethod
     async def open(cls, settings: ConnectionSettings) -> Self:
@@ -219,15 +213,16 @@ class Connection:
                         yield line
 
     async def _authenticated(self, call: Callable[[str | None], Awaitable[T]]) -> T:
-        """Return ``call(token)``; call again with a new token if the server rejects the first.
+        """Return ``call(token)``; call again with new credentials if the server rejects the first, or its certificate is unknown.
 
-        Without a new token, raise the server's 401, which callers retry for a while.
+        Without new ones, raise the first error, which callers retry for a while.
         """
-        token = await self._token()
+        token, session = await self._token(), self._session
         try:
             return await call(token)
-        except Forbidden as error:
-            if error.code != 401 or not await self._renewed(token):
+        except (Forbidden, Unavailable) as error:
+            is_certificate = isinstance(error.__cause__, aiohttp.ClientConnectorCertificateError)
+            if not (error.code == 401 or is_certificate) or not await self._renewed(token, session):
                 raise
         return await call(await self._token())
 
@@ -250,32 +245,44 @@ class Connection:
         token: str | None = await self._access.configuration.get_api_key_with_prefix(BEARER)
         return token
 
-    async def _renewed(self, refused: str | None) -> bool:
-        """Renew the credentials unless another request already did; return True if the token is a new one.
+    async def _renewed(self, refused: str | None, session: aiohttp.ClientSession) -> bool:
+        """Renew the credentials unless another request already did; return True if token or certificates are new.
 
-        Raises nothing if the renewal fails or takes longer than `RENEWAL`: that is logged.
+        ``session`` is the one of the refused request. Raises nothing if the renewal fails or takes longer than `RENEWAL`: that is logged.
         """
-        if await self._token() == refused:
+        if await self._token() == refused and self._session is session:
             if self._renewal is None or self._renewal.done():
                 self._renewal = asyncio.create_task(self._renew(), name="renew the credentials")
             # Never cancelled: a plugin that hangs would run on, and the next request start one more.
             await asyncio.wait([self._renewal], timeout=RENEWAL)
             if not self._renewal.done():
                 self._log_failed_renewal(f"it takes longer than {RENEWAL:g} s")
-        return await self._token() != refused
+        return await self._token() != refused or self._session is not session
 
     async def _renew(self) -> None:
         try:
             await self._access.renew()
+            await self._use_certificates()
         except Exception as error:  # noqa: BLE001 - a plugin or an OpenID provider may fail in any way
             self._log_failed_renewal(str(error) or repr(error))
         else:
             self._is_renewal_failure_logged = False
 
+    async def _use_certificates(self) -> None:
+        """Open new connections if the files of the certificates have changed; requests on the earlier ones fail."""
+        configuration = self._access.configuration
+        found = _certificates(configuration)
+        if found == self._certificates:
+            return
+        earlier, self._session = self._session, _session(configuration)
+        self._certificates = found
+        logger.info("%s: connecting anew with the certificates that have changed", self._host)
+        await earlier.close()
+
     def _log_failed_renewal(self, why: str) -> None:
         level = logging.DEBUG if self._is_renewal_failure_logged else logging.WARNING
         logger.log(
-            level, "%s: it rejects the credentials, and their renewal fails, retrying: %s", self._host, why
+            level, "%s: the credentials were rejected, and their renewal fails, retrying: %s", self._host, why
         )
         self._is_renewal_failure_logged = True
 
@@ -336,6 +343,23 @@ def _proxy_from_environment(host: str) -> str | None:
     # Without brackets and port too: NO_PROXY names an IPv6 address as fd00::1.
     is_direct = proxy_bypass(url.netloc) or proxy_bypass(url.hostname or "")
     return None if is_direct else getproxies().get(url.scheme)
+
+
+def _session(configuration: Configuration) -> aiohttp.ClientSession:
+    """Return a session with the current certificates; raise `ConfigurationError` if they cannot be used."""
+    # Not the library's own session: it looks into .netrc and the environment's proxies in a thread, before
+    # every single request.
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=_tls(configuration), keepalive_timeout=KEEPALIVE),
+        headers={"Accept": "application/json", "User-Agent": f"k8s_hub/{__version__}"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+def _certificates(configuration: Configuration) -> tuple[bytes, ...]:
+    """Return the content of the files of the CA and of the client's certificate."""
+    files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    return tuple(Path(file).read_bytes() for file in files if file)
 
 
 def _tls(configuration: Configuration) -> ssl.SSLContext:

@@ -151,7 +151,7 @@ class TestRenewalFails:
             async with asyncio.timeout(10):
                 with pytest.raises(Forbidden, match="Unauthorized"):
                     await rejecting.request("GET", "/x")
-        told = ": it rejects the credentials, and their renewal fails, retrying: "
+        told = ": the credentials were rejected, and their renewal fails, retrying: "
         assert len([message for message in caplog.messages if told in message]) == 1
 
         self.next_run(plugin, self.gives("good"))
@@ -448,6 +448,71 @@ def tls_files(tmp_path):
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tmp_path / "ca.crt", tmp_path / "tls.key")
     return context, str(tmp_path / "ca.crt")
+
+
+class TestCertificatesChange:
+    """Files that a cluster renews while the hub runs."""
+
+    @staticmethod
+    def write(directory, number):
+        certificate, key = self_signed(number)
+        (directory / "tls.crt").write_text(certificate)
+        (directory / "tls.key").write_text(key)
+
+    @staticmethod
+    def kubeconfig(directory, server, **user):
+        cluster = {"server": server, "certificate-authority": str(directory / "ca.crt")}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": cluster}],
+            "users": [{"name": "u", "user": user}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        (directory / "kubeconfig").write_text(json.dumps(config))
+        return ConnectionSettings(kubeconfig=str(directory / "kubeconfig"))
+
+    async def test_a_new_ca_is_trusted(self, serve, connect, tls_files, tmp_path):
+        async def answer(_request):
+            return web.json_response({"ok": True}, headers={"Connection": "close"})
+
+        tls, _ = tls_files
+        server = await serve(answer, tls)
+        connection = await connect(self.kubeconfig(tmp_path, server.url, token="one"))
+        assert await connection.request("GET", "/x") == {"ok": True}
+
+        self.write(tmp_path, 2)
+        tls.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+        with pytest.raises(Unavailable, match="certificate verify failed"):
+            await connection.request("GET", "/x")
+        (tmp_path / "ca.crt").write_text(self_signed(2)[0])
+        replies = await asyncio.gather(*(connection.request("GET", "/x") for _ in range(5)))
+        assert replies == 5 * [{"ok": True}]
+
+    async def test_a_new_client_certificate_is_shown(self, serve, connect, tls_files, tmp_path):
+        """Also where the API server keeps the earlier connections open."""
+
+        async def answer(request):
+            shown = request.transport.get_extra_info("peercert")
+            if int(shown["serialNumber"], 16) == wanted:
+                return web.json_response({"ok": True})
+            return web.json_response({"kind": "Status", "code": 401, "message": "Unauthorized"}, status=401)
+
+        tls, _ = tls_files
+        tls.verify_mode = ssl.CERT_REQUIRED
+        tls.load_verify_locations(cadata=self_signed(2)[0] + self_signed(3)[0])
+        server, wanted = await serve(answer, tls), 2
+        self.write(tmp_path, 2)
+        files = {"client-certificate": str(tmp_path / "tls.crt"), "client-key": str(tmp_path / "tls.key")}
+        connection = await connect(self.kubeconfig(tmp_path, server.url, **files))
+        assert await connection.request("GET", "/x") == {"ok": True}
+
+        wanted = 3
+        with pytest.raises(Forbidden):
+            await connection.request("GET", "/x")
+        self.write(tmp_path, 3)
+        assert await connection.request("GET", "/x") == {"ok": True}
 
 
 async def test_tls_is_verified_with_the_ca_of_the_settings(serve, connect, tls_files):
