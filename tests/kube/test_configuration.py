@@ -184,10 +184,10 @@ async def test_an_exec_plugin_that_is_not_there_is_named(kubeconfig):
         await find_access(ConnectionSettings(kubeconfig=str(path)))
 
 
-async def test_an_exec_plugin_that_hangs_is_named(kubeconfig, tmp_path, monkeypatch):
+async def test_an_exec_plugin_that_hangs_is_named(kubeconfig, tmp_path, monkeypatch, hangs):
     monkeypatch.setattr("k8s_hub.kube.configuration.LOADING", 0.2)
     script = tmp_path / "plugin"
-    script.write_text("#!/bin/sh\nexec sleep 20\n")
+    script.write_text(f"#!/bin/sh\n{hangs}\n")
     script.chmod(0o700)
     path = kubeconfig(user=f'{{exec: {{apiVersion: client.authentication.k8s.io/v1, command: "{script}"}}}}')
 
