@@ -106,7 +106,7 @@ class Adoption:
     async def run(self) -> None:
         """Adopt what can be adopted. Never raises."""
         try:
-            lost = await self._find()
+            lost = await self._found()
             self._undecided = {uid_of(pod) for pod, _ in lost}
             gate = asyncio.Semaphore(AT_ONCE)
             await asyncio.gather(*(self._adopt(pod, server, gate) for pod, server in lost))
@@ -116,6 +116,19 @@ class Adoption:
             logger.exception("adoption: it failed because of a bug; lost servers stay stopped")
         finally:
             self._undecided = set()
+
+    async def _found(self) -> list[tuple[Raw, ServerKey]]:
+        """Find the lost servers, again and again while the hub's database cannot be read. Raises KubeError."""
+        level = logging.ERROR
+        while True:
+            try:
+                return await self._find()
+            except KubeError:
+                raise
+            except Exception as error:
+                logger.log(level, "adoption: the search for lost servers failed, retrying", exc_info=error)
+                level = logging.DEBUG
+            await asyncio.sleep(PAUSE)
 
     async def _find(self) -> list[tuple[Raw, ServerKey]]:
         pods: list[Raw] = []

@@ -1,11 +1,14 @@
 """A hub that starts with an older database adopts the servers that it has lost, and no others."""
 
 import asyncio
+import sqlite3
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from jupyterhub.utils import compare_token
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
 
 from devkit.minicluster.faults import FaultRule, Refuse, Slow
 from devkit.minicluster.resources import PODS
@@ -276,6 +279,28 @@ class TestAdoptionTakesLong:
             await lost.back()
             await asyncio.sleep(180)
             assert not bobs(cluster)
+
+
+async def test_a_database_that_cannot_be_read_is_read_again(lost, cluster, caplog):
+    failures = []
+
+    def fail_once(*_statement):
+        if not failures and asyncio.current_task().get_name() == "adoption":
+            failures.append(OperationalError("SELECT", {}, sqlite3.OperationalError("database is locked")))
+            raise failures[0]
+
+    async with lost() as lost:
+        await lost.started()
+        [pod], hub = bobs(cluster), lost.hub
+        event.listen(Engine, "before_cursor_execute", fail_once)
+        try:
+            await lost.back()
+            await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").ready, seconds=60)
+        finally:
+            event.remove(Engine, "before_cursor_execute", fail_once)
+        assert failures
+        assert len(told(caplog, "the search for lost servers failed, retrying")) == 1
+        assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
 
 
 async def test_a_proxy_that_is_away_leaves_the_route_to_the_hubs_next_check(lost, cluster, monkeypatch):
