@@ -1,7 +1,8 @@
 """The connection pool of one API server: authenticated requests with time limits, and streams of lines.
 
-Every wait has a limit, and every failure is a `KubeError`. If the server rejects the credentials, or its certificate is of an
-unknown CA, credentials and certificates are read again and the request repeated once. A stream whose peer vanished ends with an error.
+Every wait has a limit, and every failure is a `KubeError`. If the server rejects the credentials, or its certificate is of
+an unknown CA, credentials and certificates are read again and the request repeated once. A stream whose peer vanished ends
+with an error.
 """
 
 import asyncio
@@ -213,7 +214,7 @@ class Connection:
                         yield line
 
     async def _authenticated(self, call: Callable[[str | None], Awaitable[T]]) -> T:
-        """Return ``call(token)``; call again with new credentials if the server rejects the first, or its certificate is unknown.
+        """Return ``call(token)``; call again with new credentials or certificates if one side rejects the other's.
 
         Without new ones, raise the first error, which callers retry for a while.
         """
@@ -248,7 +249,7 @@ class Connection:
     async def _renewed(self, refused: str | None, session: aiohttp.ClientSession) -> bool:
         """Renew the credentials unless another request already did; return True if token or certificates are new.
 
-        ``session`` is the one of the refused request. Raises nothing if the renewal fails or takes longer than `RENEWAL`: that is logged.
+        ``session`` is the one of the refused request. A renewal that fails or takes longer than `RENEWAL` is logged.
         """
         if await self._token() == refused and self._session is session:
             if self._renewal is None or self._renewal.done():

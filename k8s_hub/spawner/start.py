@@ -621,7 +621,7 @@ async def _wait_for(wakeup: asyncio.Event, seconds: float) -> bool:
 
 
 async def _create_claim(attempt: Attempt, manifest: Raw, feed: EventSubscription | None) -> Raw | None:
-    """Return the new claim; None if there is a claim with that name, which the view shows now unless it has gone since."""
+    """Return the new claim; None if the name is taken: the view shows that claim now, unless it has gone since."""
     key = attempt.key(key_of(manifest).name)
     body = with_user_id(manifest, attempt.identity.user_id)
     subscribe(feed, CLAIMS, key)
