@@ -22,6 +22,9 @@ _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 LONGEST_RETRY_AFTER = 3600.0
 """The longest accepted Retry-After, in seconds."""
 
+LONGEST_DELAY = 30.0
+"""The longest delay, in seconds, that an error may ask `retrying` for: the one who asks may be back long before."""
+
 
 def parse_retry_after(header: str | None) -> float | None:
     """Return the seconds in a Retry-After header; None without a number.
@@ -60,8 +63,9 @@ async def retrying(
 ) -> T:
     """Await ``call()`` until it does not raise ``on``; raise its last error at the deadline.
 
-    The deadline is the policy's or ``deadline`` (loop time), whichever is first. No delay starts that would pass it. If the
-    error has a ``retry_after`` (seconds) that is longer than the policy's delay, wait that long instead.
+    The deadline is the policy's or ``deadline`` (loop time), whichever is first. No delay starts that would reach it. If the
+    error has a ``retry_after`` (seconds) that is longer than the policy's delay, wait that long instead, but at most
+    `LONGEST_DELAY`.
     ``on_wait(error, seconds)`` is called before each delay.
     """
     loop = asyncio.get_running_loop()
@@ -70,8 +74,9 @@ async def retrying(
         try:
             return await call()
         except on as error:
-            delay = max(policy.delay(attempt, rng), getattr(error, "retry_after", None) or 0.0)
-            if loop.time() + delay > deadline:
+            asked_for = min(getattr(error, "retry_after", None) or 0.0, LONGEST_DELAY)
+            delay = max(policy.delay(attempt, rng), asked_for)
+            if loop.time() + delay >= deadline:
                 raise
             if on_wait is not None:
                 on_wait(error, delay)

@@ -2,10 +2,11 @@
 
 import asyncio
 import math
+from dataclasses import replace
 
 import pytest
 
-from k8s_hub.retries import RetryPolicy, parse_retry_after, retrying
+from k8s_hub.retries import LONGEST_DELAY, RetryPolicy, parse_retry_after, retrying
 
 STEADY = RetryPolicy(initial=1.0, factor=2.0, ceiling=4.0, deadline=30.0, jitter=0.0)
 
@@ -68,6 +69,14 @@ async def test_a_longer_retry_after_is_kept_to_and_a_shorter_one_is_not():
     await retrying(STEADY, calls, on=Unavailable)
 
     assert calls.pauses == [7, 2]
+
+
+@pytest.mark.looptime
+async def test_an_endless_retry_after_is_kept_to_for_a_while():
+    calls = Calls(Unavailable("busy", retry_after=3600.0), "there")
+
+    assert await retrying(replace(STEADY, deadline=math.inf), calls, on=Unavailable) == "there"
+    assert calls.pauses == [LONGEST_DELAY]
 
 
 @pytest.mark.looptime

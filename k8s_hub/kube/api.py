@@ -8,7 +8,7 @@ from typing import Any
 
 from k8s_hub.diagnosis.refusals import Refusal, is_admission_not_ready, lacks_right
 from k8s_hub.kube.connection import Connection
-from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, Unavailable
+from k8s_hub.kube.core.errors import ConfigurationError, Conflict, Forbidden, KubeError, Unavailable
 from k8s_hub.kube.core.resources import Resource
 from k8s_hub.kube.core.watch import ListPage, WatchEvent, decode, decode_page
 from k8s_hub.kube.metrics import REQUESTS
@@ -248,7 +248,7 @@ class _TransientForbidden:
         """Return the error, or `Unavailable` for a Forbidden that may be transient."""
         if error.code == 401:
             return Unavailable.of(error) if self._may_be_accepted_again() else error
-        if not isinstance(error, Unavailable):
+        if not isinstance(error, Unavailable | ConfigurationError):  # neither is an answer
             self._note_authenticated()
         if not isinstance(error, Forbidden):
             return error

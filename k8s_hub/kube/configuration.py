@@ -1,10 +1,11 @@
 """Finds the cluster and its credentials like other Kubernetes clients, and refreshes the credentials.
 
-A kubeconfig in the settings goes first; then a pod's service account, then the kubeconfig of ``KUBECONFIG`` or
-``~/.kube/config``. Without a cluster, the error is one sentence that names the places that were tried. A replaced token
+A kubeconfig in the settings goes first; then a pod's service account, if it has one; then the kubeconfig of ``KUBECONFIG``
+or ``~/.kube/config``. Without a cluster, the error is one sentence that names the places that were tried. A replaced token
 (rotated by the kubelet, renewed by an exec plugin) is used at once.
 """
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiohttp
 import yaml
 from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import ConfigException, load_kube_config
@@ -21,6 +23,7 @@ from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
 from k8s_hub.kube.core.errors import ConfigurationError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+LOADING = 60.0  # seconds that a kubeconfig's exec plugin or OpenID provider may take; the plugin itself is not ended
 BEARER = "BearerToken"  # the client library's key for the Authorization header
 
 
@@ -71,9 +74,13 @@ async def find_access(settings: ConnectionSettings, *, service_account: Path = S
 async def _find(settings: ConnectionSettings, service_account: Path) -> Access:
     if settings.kubeconfig:
         return await _from_kubeconfig(settings.kubeconfig)
-    if os.environ.get("KUBERNETES_SERVICE_HOST"):
-        return _from_service_account(service_account)
     paths = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        try:
+            return _from_service_account(service_account)
+        except ConfigurationError:  # a pod without a token, as with automountServiceAccountToken: false
+            if not _any_exists(paths):
+                raise
     if _any_exists(paths):
         return await _from_kubeconfig(paths)
     if settings.host:  # `kubectl proxy` and the like: an address without credentials
@@ -106,7 +113,8 @@ def _from_service_account(directory: Path) -> Access:
 async def _from_kubeconfig(paths: str) -> Access:
     """Read one kubeconfig, or several joined by ":" as in ``KUBECONFIG``.
 
-    ``renew`` reads everything again: token files, exec plugins and OpenID providers return current credentials.
+    ``renew`` reads everything again: token files, exec plugins and OpenID providers return current credentials. Both raise
+    `ConfigurationError`, also if that takes longer than `LOADING`.
     """
     if not _any_exists(paths):
         raise ConfigurationError(f"there is no kubeconfig at {paths}")
@@ -114,13 +122,23 @@ async def _from_kubeconfig(paths: str) -> Access:
     async def load() -> Configuration:
         configuration = Configuration()
         with _as_configuration_error(f"the kubeconfig {paths}"):
-            await load_kube_config(config_file=paths, client_configuration=configuration)
+            try:
+                async with asyncio.timeout(LOADING):
+                    await load_kube_config(config_file=paths, client_configuration=configuration)
+            except TimeoutError as error:
+                raise ConfigException(f"its credentials took longer than {LOADING:g} s") from error
         return configuration
 
     current = await load()
+    ca = current.ssl_ca_cert  # the settings may replace it
 
     async def renew() -> None:
-        current.api_key = (await load()).api_key
+        nonlocal ca
+        found = await load()
+        current.api_key = found.api_key
+        current.cert_file, current.key_file = found.cert_file, found.key_file
+        if current.ssl_ca_cert == ca:
+            current.ssl_ca_cert = ca = found.ssl_ca_cert
 
     return Access(configuration=current, renew=renew)
 
@@ -159,6 +177,7 @@ def _as_configuration_error(what: str) -> Iterator[None]:
         yield
     except (
         ConfigException,
+        aiohttp.ClientError,  # an OpenID provider that is away
         OSError,
         ValueError,
         # The library asserts, indexes and calls its way through a kubeconfig that has another shape.

@@ -1,14 +1,17 @@
 """The connection pool of one API server: authenticated requests with time limits, and streams of lines.
 
-Every wait has a limit, and every failure is a `KubeError`. If the server rejects the token, the token is renewed once and
-the request repeated. A stream whose peer vanished ends with an error.
+Every wait has a limit, and every failure is a `KubeError`. If the server rejects the credentials, or its certificate is of
+an unknown CA, credentials and certificates are read again and the request repeated once. A stream whose peer vanished ends
+with an error.
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -22,6 +25,8 @@ from k8s_hub.kube.core import decoding
 from k8s_hub.kube.core.errors import ConfigurationError, Forbidden, KubeError, Unavailable, error_of_response
 from k8s_hub.objects.raw import Raw
 from k8s_hub.retries import parse_retry_after
+
+logger = logging.getLogger(__name__)
 
 STALL = 0.25  # seconds a timer may be late before the loop counts as stalled
 
@@ -60,6 +65,9 @@ Each has a connection, which costs 256 kB of buffer and 2 ms of TLS. Even with a
 response, this is more than a hub's starts need.
 """
 
+RENEWAL = 10.0
+"""Seconds that a request waits for new credentials at most: a plugin may hang."""
+
 KEEPALIVE = 30.0  # seconds to keep an idle connection: a burst of starts does few TLS handshakes
 
 T = TypeVar("T")
@@ -86,18 +94,12 @@ class Connection:
         self._access = access
         self._host = access.configuration.host or ""
         self._request_timeout = settings.request_timeout
-        self._renewing = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None  # of all requests
+        self._is_renewal_failure_logged = False  # until a renewal succeeds
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._fixed = _fixed_arguments(access.configuration)
-        # Not the library's own session: it looks into .netrc and the environment's proxies in a thread, before
-        # every single request.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, ssl=_tls(access.configuration), keepalive_timeout=KEEPALIVE
-            ),
-            headers={"Accept": "application/json", "User-Agent": f"k8s_hub/{__version__}"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        self._session = _session(access.configuration)
+        self._certificates = _certificates(access.configuration)
 
     @classmethod
     async def open(cls, settings: ConnectionSettings) -> Self:
@@ -106,6 +108,9 @@ class Connection:
 
     async def close(self) -> None:
         """Close every connection; pending requests fail."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
         await self._session.close()
 
     @property
@@ -209,12 +214,16 @@ class Connection:
                         yield line
 
     async def _authenticated(self, call: Callable[[str | None], Awaitable[T]]) -> T:
-        """Return ``call(token)``; call again with a new token if the server rejects the first."""
-        token = await self._token()
+        """Return ``call(token)``; call again with new credentials or certificates if one side rejects the other's.
+
+        Without new ones, raise the first error, which callers retry for a while.
+        """
+        token, session = await self._token(), self._session
         try:
             return await call(token)
-        except Forbidden as error:
-            if error.code != 401 or not await self._renewed(token):
+        except (Forbidden, Unavailable) as error:
+            is_certificate = isinstance(error.__cause__, aiohttp.ClientConnectorCertificateError)
+            if not (error.code == 401 or is_certificate) or not await self._renewed(token, session):
                 raise
         return await call(await self._token())
 
@@ -237,12 +246,46 @@ class Connection:
         token: str | None = await self._access.configuration.get_api_key_with_prefix(BEARER)
         return token
 
-    async def _renewed(self, refused: str | None) -> bool:
-        """Renew the credentials unless another request already did; return True if the token is a new one."""
-        async with self._renewing:
-            if await self._token() == refused:
-                await self._access.renew()
-            return await self._token() != refused
+    async def _renewed(self, refused: str | None, session: aiohttp.ClientSession) -> bool:
+        """Renew the credentials unless another request already did; return True if token or certificates are new.
+
+        ``session`` is the one of the refused request. A renewal that fails or takes longer than `RENEWAL` is logged.
+        """
+        if await self._token() == refused and self._session is session:
+            if self._renewal is None or self._renewal.done():
+                self._renewal = asyncio.create_task(self._renew(), name="renew the credentials")
+            # Never cancelled: a plugin that hangs would run on, and the next request start one more.
+            await asyncio.wait([self._renewal], timeout=RENEWAL)
+            if not self._renewal.done():
+                self._log_failed_renewal(f"it takes longer than {RENEWAL:g} s")
+        return await self._token() != refused or self._session is not session
+
+    async def _renew(self) -> None:
+        try:
+            await self._access.renew()
+            await self._use_certificates()
+        except Exception as error:  # noqa: BLE001 - a plugin or an OpenID provider may fail in any way
+            self._log_failed_renewal(str(error) or repr(error))
+        else:
+            self._is_renewal_failure_logged = False
+
+    async def _use_certificates(self) -> None:
+        """Open new connections if the files of the certificates have changed; requests on the earlier ones fail."""
+        configuration = self._access.configuration
+        found = _certificates(configuration)
+        if found == self._certificates:
+            return
+        earlier, self._session = self._session, _session(configuration)
+        self._certificates = found
+        logger.info("%s: connecting anew with the certificates that have changed", self._host)
+        await earlier.close()
+
+    def _log_failed_renewal(self, why: str) -> None:
+        level = logging.DEBUG if self._is_renewal_failure_logged else logging.WARNING
+        logger.log(
+            level, "%s: the credentials were rejected, and their renewal fails, retrying: %s", self._host, why
+        )
+        self._is_renewal_failure_logged = True
 
     @contextmanager
     def _named(self, limit: float) -> Iterator[None]:
@@ -298,7 +341,26 @@ def _fixed_arguments(configuration: Configuration) -> dict[str, Any]:
 def _proxy_from_environment(host: str) -> str | None:
     """Return the proxy for ``host`` by HTTP_PROXY, HTTPS_PROXY and NO_PROXY."""
     url = urlsplit(host)
-    return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
+    # Without brackets and port too: NO_PROXY names an IPv6 address as fd00::1.
+    is_direct = proxy_bypass(url.netloc) or proxy_bypass(url.hostname or "")
+    return None if is_direct else getproxies().get(url.scheme)
+
+
+def _session(configuration: Configuration) -> aiohttp.ClientSession:
+    """Return a session with the current certificates; raise `ConfigurationError` if they cannot be used."""
+    # Not the library's own session: it looks into .netrc and the environment's proxies in a thread, before
+    # every single request.
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=_tls(configuration), keepalive_timeout=KEEPALIVE),
+        headers={"Accept": "application/json", "User-Agent": f"k8s_hub/{__version__}"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+def _certificates(configuration: Configuration) -> tuple[bytes, ...]:
+    """Return the content of the files of the CA and of the client's certificate."""
+    files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    return tuple(Path(file).read_bytes() for file in files if file)
 
 
 def _tls(configuration: Configuration) -> ssl.SSLContext:

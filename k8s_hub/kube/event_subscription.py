@@ -107,6 +107,7 @@ class EventWatch:
         self._records: dict[Involved, _Record] = {}
         self._subscriptions = 0
         self._tasks: set[asyncio.Task[None]] = set()  # the running one, and one that is ending
+        self._running: asyncio.Task[None] | None = None  # None also while it is ending
         self._ending: asyncio.TimerHandle | None = None  # set while nobody is subscribed
         self._settled = asyncio.Event()  # the watch was opened, or cannot be
         self._was_forbidden = False
@@ -189,11 +190,12 @@ class EventWatch:
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
-        if all(task.cancelling() for task in self._tasks):
+        # Not `Task.cancelling()`: a time-out in the task counts as well, as that of `Watcher.reopen`.
+        if self._running is None or self._running.done():
             self._settled.clear()
-            task = asyncio.create_task(self._watcher.run(), name=f"events in {self._namespace}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._running = asyncio.create_task(self._watcher.run(), name=f"events in {self._namespace}")
+            self._tasks.add(self._running)
+            self._running.add_done_callback(self._tasks.discard)
 
     def _leave(self) -> None:
         self._subscriptions -= 1
@@ -201,6 +203,7 @@ class EventWatch:
             self._ending = asyncio.get_running_loop().call_later(LINGER, self._end)
 
     def _end(self) -> None:
+        self._running = None
         for task in self._tasks:
             task.cancel()
 

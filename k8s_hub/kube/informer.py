@@ -369,7 +369,8 @@ class Informer:
     def _on_event(self, event: WatchEvent) -> None:
         """Apply an event to the store: the only place that changes the view."""
         changed = self._store.apply(event)
-        for listener in [self._listeners[key] for key in changed if key in self._listeners]:
+        # One look-up each: a listener may be garbage-collected between two.
+        for listener in [found for key in changed if (found := self._listeners.get(key)) is not None]:
             listener.object_changed()
         match event:
             case Bookmark() | ListPage(continue_token=""):

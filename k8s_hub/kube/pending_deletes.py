@@ -100,16 +100,22 @@ class PendingDeletes:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        self._give_up()
+
+    def _give_up(self) -> None:
         for delete in tuple(self._waiting):
             logger.warning("%s: gave up its deletion: the API server never accepted it", delete)
             self._drop(delete)
 
     async def _deliver_all(self) -> None:
         failures = 0
-        while self._waiting:
-            failures = 0 if await self._deliver_some() else failures + 1
-            if self._waiting:
-                await asyncio.sleep(DELIVER.delay(failures))
+        try:
+            while self._waiting:
+                failures = 0 if await self._deliver_some() else failures + 1
+                if self._waiting:
+                    await asyncio.sleep(DELIVER.delay(failures))
+        finally:
+            self._give_up()  # a hub that ends cancels all tasks, and closes nothing
 
     async def _deliver_some(self) -> bool:
         """Try each delete once until one finds the server away; return True if any was accepted.

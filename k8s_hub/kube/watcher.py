@@ -1,7 +1,7 @@
 """The loop of every watch: list, watch, resume, back off. Informers and event watches use it.
 
 `k8s_hub.kube.core.watch` decides what to do next; this module does it, in one task. After any failure it starts again after
-a capped, jittered pause. It logs a lasting failure once.
+a capped, jittered pause. It logs a lasting failure once, and its end once a watch has lasted `HEALTHY` seconds.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from k8s_hub.kube.core.errors import KubeError, RelistRequired, Unavailable
 from k8s_hub.kube.core.resources import Resource
 from k8s_hub.kube.core.watch import (
     Empty,
+    Error,
     Listed,
     Malformed,
     Paging,
@@ -42,6 +43,9 @@ would overload the server."""
 
 HEALTHY = 5.0  # seconds after which the end of a watch is regular
 HEALTHY_BEFORE_A_LIST = 60.0  # the same for an end that costs a list
+MOST_ERRORS = (
+    5  # error events in a row at one version before a list: the server may not be able to go on from there
+)
 LOG_AFTER_FAILURES = 3  # consecutive failures before one is logged: a single disconnect is normal
 MOST_MALFORMED = 100  # unreadable objects to log at most
 
@@ -110,6 +114,7 @@ class Watcher:
         self._failures = Counter[RetryPolicy]()
         self._is_trouble_logged = False  # until the recovery is logged
         self._is_crash_logged = False
+        self._error_events = ("", 0)  # the version at which the last ones came, and how many in a row
         self._malformed: set[str] = set()  # unreadable objects in the log
         self._open_until: asyncio.Timeout | None = None  # of the open watch; `reopen` lets it expire
         self._relist_on_reopen = False  # after that
@@ -149,15 +154,17 @@ class Watcher:
 
     async def _list_and_watch(self) -> KubeError | None:
         """Return the error that ended an attempt; None for the regular end of a watch."""
-        self._opened_at = math.inf
+        self._opened_at, self._relist_on_reopen = math.inf, False
+        end: KubeError | None = None
         try:
             await self._watch(await self._list())
         except KubeError as error:
-            return error
+            end = error
         except Exception as error:  # noqa: BLE001 - the supervisor: a bug must not end the watch for ever
             self._log_crash(error)
             return RelistRequired(f"a bug: {type(error).__name__}", reason="Bug")
-        return None
+        # Whatever the end: the stream may have ended by itself right before the time-out of `reopen`.
+        return RelistRequired("the watch has lost an event", reason="Lost") if self._relist_on_reopen else end
 
     async def _list(self) -> Listed:
         """Read the remaining pages of the list; none if the watch can be resumed."""
@@ -190,15 +197,16 @@ class Watcher:
             timeout_seconds=self._jittered_timeout(),
         )
         async with opened as stream:
+            # Not before: a watch that ends at once, again and again, is no recovery.
+            recovery = asyncio.get_running_loop().call_later(HEALTHY, self._log_recovery)
             try:
                 async with asyncio.timeout(None) as self._open_until:
                     self._note_opened(listed)
                     await self._read(stream)
             except TimeoutError as error:
-                if self._relist_on_reopen:
-                    raise RelistRequired("the watch has lost an event", reason="Lost") from error
                 raise Unavailable("the watch has not shown a change", reason="Silent") from error
             finally:
+                recovery.cancel()
                 self._open_until = None
 
     async def _read(self, stream: AsyncIterator[WatchEvent]) -> None:
@@ -206,8 +214,21 @@ class Watcher:
         async for event in stream:
             self._handle(event)
             if not isinstance(self.state, Watching):
-                raise end_meant_by(event)
+                raise self._end_after(event)
             await loop_turn.checkpoint()
+
+    def _end_after(self, event: WatchEvent) -> KubeError:
+        """Return why the watch ends after ``event``; after `MOST_ERRORS` errors at one version, that a list is required."""
+        end = end_meant_by(event)
+        if not (isinstance(event, Error) and isinstance(self.state, Listed)):
+            return end
+        version, count = self._error_events
+        count = count + 1 if version == self.state.resource_version else 1
+        self._error_events = (self.state.resource_version, count)
+        if count < MOST_ERRORS:
+            return end
+        self._error_events = ("", 0)
+        return RelistRequired(end.message, code=end.code, reason=end.reason, status=end.status)
 
     def _jittered_timeout(self) -> int | None:
         if self._watch_timeout is None:
@@ -219,9 +240,6 @@ class Watcher:
         self.state = Watching(listed.resource_version)
         self.last_event_at = self._opened_at = asyncio.get_running_loop().time()
         self.failure = None
-        if self._is_trouble_logged:
-            self._is_trouble_logged = False
-            logger.info("%s: the watch is open again", self._name)
         self._on_open()
 
     def _handle(self, event: WatchEvent) -> None:
@@ -251,6 +269,11 @@ class Watcher:
         asked_for = (error.retry_after or 0.0) if error is not None else 0.0
         own = 0.0 if isinstance(error, RelistRequired) and attempt == 0 else policy.delay(attempt, self._rng)
         return max(own, min(asked_for, ERROR_BACKOFF.ceiling))
+
+    def _log_recovery(self) -> None:
+        if self._is_trouble_logged:
+            self._is_trouble_logged = False
+            logger.info("%s: the watch is open again", self._name)
 
     def _log_crash(self, error: Exception) -> None:
         if not self._is_crash_logged:

@@ -94,6 +94,8 @@ class Facts:
     pod_uids: Collection[str]
     #: Aware, UTC.
     now: datetime
+    #: The uids of running pods that the hub may still adopt: they are no orphans yet.
+    adoptable: Collection[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +222,8 @@ def _has_no_other_end(resource: Resource, obj: Raw, facts: Facts) -> bool:
 
 def _judge(resource: Resource, obj: Raw, facts: Facts) -> Orphan | None:
     if not _has_no_other_end(resource, obj, facts):
+        return None
+    if uid_of(obj) in facts.adoptable and not _has_ended(resource, obj):
         return None
     server = _server_of(obj, owner_uids(obj), facts.hub)
     if server in facts.hub.active or (resource is PODS and key_of(obj) in facts.hub.active_pods):

@@ -6,6 +6,7 @@ It reports each orphan once and counts them. It removes pods that have ended and
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +14,7 @@ from prometheus_client import Gauge
 
 from k8s_hub.clock import utcnow
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.errors import Conflict, Forbidden, KubeError, NotFound, is_unanswered
 from k8s_hub.kube.core.resources import PODS, Resource
 from k8s_hub.kube.informer import Informer
 from k8s_hub.manifests.metadata import USERNAME_LABEL
@@ -51,6 +52,12 @@ SECOND_LOOK = 60.0
 MOST_REMOVALS = 20
 """Removals in one look: each reads the hub's servers again, which takes a hub with 10,000 users some 50 ms."""
 
+AWAY = 3
+"""Removals in a row without an answer, after which a look ends: the API server is away, and not unable to delete one object."""
+
+LOUD = 3
+"""Looks without an answer to the removal of one object, after which the log has it."""
+
 PODS_AT_ONCE = 200
 """Pods that are decoded before other tasks of the hub have their turn."""
 
@@ -81,11 +88,17 @@ class Reconciler:
     #: Returns the pods of servers that certainly run, start or stop: they are no orphans.
     running: Callable[[], Awaitable[Collection[Key]]]
     options: OrphanOptions
+    #: Tells whether the hub may still adopt the pod with this uid.
+    may_adopt: Callable[[str], bool] = lambda _uid: False
     rng: Rng = random.random
     #: The loop time of the first look that found an orphan, by uid.
     _first_seen: dict[str, float] = field(default_factory=dict)
-    #: The uids of orphans that were logged: those that stay, and those whose deletion was refused.
-    _logged: set[str] = field(default_factory=set)
+    #: The uids of orphans that were logged because they stay. They may go later: a pod that has ended does.
+    _reported: set[str] = field(default_factory=set)
+    #: The uids of those whose deletion was refused.
+    _refused: set[str] = field(default_factory=set)
+    #: How many looks got no answer to the removal of an orphan, by uid.
+    _unanswered: Counter[str] = field(default_factory=Counter)
     _doubt: str | None = None
     _is_crash_logged: bool = False
 
@@ -105,15 +118,22 @@ class Reconciler:
     async def _look(self) -> None:
         running = await self.running()
         pods, pod_uids, is_complete = await self._pods_in_fresh_views(running)
-        # Without all pods, what they own would look like orphans.
-        owned = await self._owned_objects() if is_complete else []
+        owned: list[tuple[Resource, Raw]] = []
+        if is_complete:  # without all pods, what they own would look like orphans
+            owned, is_complete = await self._owned_objects()
         objects = [*((PODS, pod) for pod in pods), *owned]
         facts = Facts(
-            hub=NO_SERVERS, release_labels=self.options.release_labels, pod_uids=pod_uids, now=utcnow()
+            hub=NO_SERVERS,
+            release_labels=self.options.release_labels,
+            pod_uids=pod_uids,
+            now=utcnow(),
+            adoptable=self._adoptable(pod_uids),
         )
         if any(may_be_orphan(resource, obj, facts) for resource, obj in objects):
             facts = replace(facts, hub=self.hub())
         found = find_orphans(objects, facts)
+        if is_complete:
+            self._forget_all_but({orphan.uid for orphan in found.orphans})
         orphans = self._confirmed([orphan for orphan in found.orphans if self._counts(orphan)])
         for kind in {PODS.kind, *(resource.kind for resource, _ in self.owned)}:
             ORPHANS.labels(kind=kind).set(sum(orphan.resource.kind == kind for orphan in orphans))
@@ -123,6 +143,9 @@ class Reconciler:
             await self._remove(candidates, facts)
 
     # --- What there is ---
+
+    def _adoptable(self, uids: Iterable[str]) -> frozenset[str]:
+        return frozenset(uid for uid in uids if self.may_adopt(uid))
 
     async def _pods_in_fresh_views(self, running: Collection[Key]) -> tuple[list[Raw], frozenset[str], bool]:
         """Return the pods that are not ``running``, the uids of all, and whether all views are fresh."""
@@ -138,8 +161,10 @@ class Reconciler:
             pods += [pod async for pod in pods_in(informer, besides=running)]
         return pods, frozenset(uids), is_complete
 
-    async def _owned_objects(self) -> list[tuple[Resource, Raw]]:
+    async def _owned_objects(self) -> tuple[list[tuple[Resource, Raw]], bool]:
+        """Return what pods own, and whether the API server has answered each list."""
         objects: list[tuple[Resource, Raw]] = []
+        is_complete = True
         for resource, namespace in tuple(self.owned):
             try:
                 pages = self.api.list_pages(resource, namespace, label_selector=USERNAME_LABEL)
@@ -147,12 +172,20 @@ class Reconciler:
                 objects += [
                     (resource, {"metadata": obj["metadata"]}) async for page in pages for obj in page.items
                 ]
-            except Forbidden as error:
-                logger.warning("orphans: %s in %s are not checked: %s", resource, namespace, error)
-                self.owned.remove((resource, namespace))
             except KubeError as error:
+                if isinstance(error, Forbidden) and not is_unanswered(error):
+                    logger.warning("orphans: %s in %s are not checked: %s", resource, namespace, error)
+                    self.owned.remove((resource, namespace))
+                    continue
+                is_complete = False
                 logger.debug("orphans: %s in %s cannot be listed now: %s", resource, namespace, error)
-        return objects
+        return objects, is_complete
+
+    def _forget_all_but(self, uids: Collection[str]) -> None:
+        self._reported.intersection_update(uids)
+        self._refused.intersection_update(uids)
+        for uid in self._unanswered.keys() - uids:
+            del self._unanswered[uid]
 
     def _confirmed(self, orphans: Sequence[Orphan]) -> list[Orphan]:
         """Return those that an earlier look found, too."""
@@ -170,8 +203,8 @@ class Reconciler:
 
     def _log(self, orphans: Iterable[Orphan]) -> None:
         for orphan in orphans:
-            if orphan.uid not in self._logged:
-                self._logged.add(orphan.uid)
+            if orphan.uid not in self._reported:
+                self._reported.add(orphan.uid)
                 logger.warning("%s: it has no server: %s. %s", orphan, orphan.cause, _advice(orphan))
 
     def _is_safe(self, candidates: Sequence[Orphan], total: int, hub: HubServers) -> bool:
@@ -187,22 +220,34 @@ class Reconciler:
     async def _remove(self, candidates: Sequence[Orphan], facts: Facts) -> None:
         async def facts_now() -> Facts:
             # Never awaits: nothing can happen between what the hub knows and the request.
-            return replace(facts, hub=self.hub(), now=utcnow())
+            return replace(facts, hub=self.hub(), now=utcnow(), adoptable=self._adoptable(facts.pod_uids))
 
-        not_refused = [orphan for orphan in candidates if orphan.uid not in self._logged]
+        not_refused = [orphan for orphan in candidates if orphan.uid not in self._refused]
+        not_refused.sort(key=lambda orphan: self._unanswered[orphan.uid])
+        in_a_row = 0
         for orphan in not_refused[:MOST_REMOVALS]:
             try:
                 kept_because = await remove(self.api, orphan, facts_now)
-            except Unavailable:
-                raise
             except KubeError as error:
-                self._logged.add(orphan.uid)
-                logger.warning("%s: it has no server, and was not deleted: %s", orphan, error)
+                if not is_unanswered(error):
+                    self._refused.add(orphan.uid)
+                    logger.warning("%s: it has no server, and was not deleted: %s", orphan, error)
+                    continue
+                self._note_unanswered(orphan, error)
+                in_a_row += 1
+                if in_a_row == AWAY:
+                    raise
                 continue
+            in_a_row = 0
             if kept_because is None:
                 logger.info("%s: deleted because it had no server: %s", orphan, orphan.cause)
             else:
                 logger.debug("%s: kept because %s", orphan, kept_because)
+
+    def _note_unanswered(self, orphan: Orphan, error: KubeError) -> None:
+        self._unanswered[orphan.uid] += 1
+        level = logging.WARNING if self._unanswered[orphan.uid] == LOUD else logging.DEBUG
+        logger.log(level, "%s: it has no server, and its deletion fails, retrying: %s", orphan, error)
 
 
 async def pods_in(informer: Informer, *, besides: Collection[Key] = ()) -> AsyncIterator[Raw]:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from jupyterhub.metrics import RUNNING_SERVERS
 from jupyterhub.utils import AnyTimeoutError, url_escape_path, url_path_join
@@ -26,7 +26,7 @@ from k8s_hub.clock import utcnow
 from k8s_hub.diagnosis.pod_life import Alive, judge_pod
 from k8s_hub.hub.users import ServerKey
 from k8s_hub.kube.api import KubeApi
-from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound, Unavailable
+from k8s_hub.kube.core.errors import Conflict, KubeError, NotFound, Unavailable, is_unanswered
 from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.informer import Informer
 from k8s_hub.naming.ownership import attempt_id_of, user_id_of
@@ -56,7 +56,18 @@ _ADOPTING = "adopting"
 
 _STOPPED = "the hub knows of its start, and has stopped the server since"
 _TOKEN, _CLIENT, _PREFIX = "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_CLIENT_ID", "JUPYTERHUB_SERVICE_PREFIX"
-_WITHOUT_DEADLINE = RetryPolicy(deadline=math.inf)
+_ONE_TURN = RetryPolicy(deadline=30.0)
+"""For the requests of one turn. Then the next pod has its turn: the API server may be unable to read a single object."""
+
+PAUSE = 30.0
+"""Seconds from a turn without an answer of the API server to the pod's next turn."""
+
+
+T = TypeVar("T")
+
+
+class _NoAnswerError(Exception):
+    """The API server did not answer in this turn of a pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,18 +94,41 @@ class Adoption:
     hub: Callable[[], HubServers]
     #: Empty outside a Helm release.
     release_labels: Mapping[str, str]
+    #: The uids of the lost pods whose adoption has no result yet; None: the pods are still to be found.
+    _undecided: set[str] | None = None
     _is_noted: bool = False
+    _is_wait_logged: bool = False
+
+    def may_adopt(self, uid: str) -> bool:
+        """Tell whether the pod with this uid may still be adopted; also True of all pods until the lost ones are found."""
+        return self._undecided is None or uid in self._undecided
 
     async def run(self) -> None:
         """Adopt what can be adopted. Never raises."""
         try:
-            lost = await self._find()
+            lost = await self._found()
+            self._undecided = {uid_of(pod) for pod, _ in lost}
             gate = asyncio.Semaphore(AT_ONCE)
             await asyncio.gather(*(self._adopt(pod, server, gate) for pod, server in lost))
         except KubeError as error:
             logger.warning("adoption: lost servers cannot be found: %s", error)
         except Exception:
             logger.exception("adoption: it failed because of a bug; lost servers stay stopped")
+        finally:
+            self._undecided = set()
+
+    async def _found(self) -> list[tuple[Raw, ServerKey]]:
+        """Find the lost servers, again and again while the hub's database cannot be read. Raises KubeError."""
+        level = logging.ERROR
+        while True:
+            try:
+                return await self._find()
+            except KubeError:
+                raise
+            except Exception as error:
+                logger.log(level, "adoption: the search for lost servers failed, retrying", exc_info=error)
+                level = logging.DEBUG
+            await asyncio.sleep(PAUSE)
 
     async def _find(self) -> list[tuple[Raw, ServerKey]]:
         pods: list[Raw] = []
@@ -110,11 +144,23 @@ class Adoption:
         return find_lost(pods, facts, names_by_id(self.users))
 
     async def _adopt(self, pod: Raw, server: ServerKey, gate: asyncio.Semaphore) -> None:
+        while not await self._has_result(pod, server, gate):  # noqa: ASYNC110 - nothing tells when it answers
+            await asyncio.sleep(PAUSE)
+        if self._undecided is not None:
+            self._undecided.discard(uid_of(pod))
+
+    async def _has_result(self, pod: Raw, server: ServerKey, gate: asyncio.Semaphore) -> bool:
+        """Give the pod a turn; return False if the API server did not answer, so that it needs another turn."""
         bug = None
         async with gate:
             try:
                 user = user_with(self.users, user_id_of(pod))  # under any name
                 why_not = "its user was deleted" if user is None else await self._try(pod, user, server[1])
+            except _NoAnswerError as error:
+                level = logging.DEBUG if self._is_wait_logged else logging.WARNING
+                logger.log(level, "Pod %s: its adoption waits for the API server: %s", key_of(pod), error)
+                self._is_wait_logged = True
+                return False
             except (HTTPError, *AnyTimeoutError, KubeError) as error:
                 why_not = str(error) or repr(error)
             except Exception as error:  # noqa: BLE001 - logged below; the others are adopted all the same
@@ -126,13 +172,14 @@ class Adoption:
                 why_not,
                 exc_info=bug,
             )
+        return True
 
     async def _try(self, seen: Raw, user: Any, servername: str) -> str | None:
         """Return None if the hub has the server again, or the pod is gone, else why it was not adopted."""
         await _until_checked(user, servername)
         try:
-            pod = await retrying(_WITHOUT_DEADLINE, lambda: self.api.get(PODS, key_of(seen)), on=Unavailable)
-            token = await retrying(_WITHOUT_DEADLINE, lambda: _token_of(self.api, pod), on=Unavailable)
+            pod = await _answer_to(lambda: self.api.get(PODS, key_of(seen)))
+            token = await _answer_to(lambda: _token_of(self.api, pod))
         except NotFound:  # the pod, or the Secret with its token, which goes with it
             return None
         # Nothing awaits from here until the spawn is pending.
@@ -170,17 +217,15 @@ class Adoption:
                 await self._spawn(_without_earlier_run(spawner), lost)
             case str(prefix), _ if _is_of_another_name(prefix, expected, user) and not spawner.active:
                 self._note_old_database()
+                key, uid = key_of(lost.pod), uid_of(lost.pod)
+                with suppress(NotFound, Conflict):  # another one has its name
+                    await _answer_to(lambda: self.api.delete(PODS, key, uid=uid))
                 logger.warning(
                     "Pod %s: deleted, because its user cannot reach it: it serves %s, and the hub expects %s",
-                    key_of(lost.pod),
+                    key,
                     prefix,
                     expected,
                 )
-                key, uid = key_of(lost.pod), uid_of(lost.pod)
-                with suppress(NotFound, Conflict):  # another one has its name
-                    await retrying(
-                        _WITHOUT_DEADLINE, lambda: self.api.delete(PODS, key, uid=uid), on=Unavailable
-                    )
             case _:
                 return f"its {_PREFIX} or {_CLIENT} is not the one that the hub expects"
         return None
@@ -237,6 +282,16 @@ class Adoption:
         logger.warning("%s: the server has ended", spawner._log_name)
         await self.proxy.delete_user(spawner.user, spawner.name)
         await spawner.user.stop(spawner.name)
+
+
+async def _answer_to(call: Callable[[], Awaitable[T]]) -> T:
+    """Return ``call()``, tried again for one turn. Raises a `KubeError` that is final, else `_NoAnswerError`."""
+    try:
+        return await retrying(_ONE_TURN, call, on=Unavailable)
+    except KubeError as error:
+        if is_unanswered(error):
+            raise _NoAnswerError(str(error)) from error
+        raise
 
 
 def _spawner_of(user: Any, servername: str) -> Any:

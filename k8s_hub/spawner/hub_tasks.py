@@ -1,6 +1,7 @@
 """The tasks that a hub has once: the adoption of lost servers and the search for orphans; what the hub knows of all servers."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from k8s_hub.spawner.cluster import Cluster, connection_settings
 from k8s_hub.spawner.database import all_servers
 from k8s_hub.spawner.lifecycle import Failed, Starting
 from k8s_hub.spawner.spec import identity_of
+
+logger = logging.getLogger(__name__)
 
 USERS_AT_ONCE = 500
 """Users that are looked at before other tasks of the hub have their turn."""
@@ -47,7 +50,9 @@ def start_hub_tasks_soon(spawner: Any) -> None:
     With namespaces of users, the tasks wait for the first that a server uses.
     """
     tasks = _tasks_of(spawner)
-    if tasks is None or tasks.beginning is not None or spawner.enable_user_namespaces:
+    if tasks is None or tasks.is_started or spawner.enable_user_namespaces:
+        return
+    if tasks.beginning is not None and not tasks.beginning.done():
         return
     try:
         loop = asyncio.get_running_loop()
@@ -58,21 +63,44 @@ def start_hub_tasks_soon(spawner: Any) -> None:
 
 async def _begin(spawner: Any) -> None:
     # Without a cluster, the first start says so.
-    with suppress(ConfigurationError):
-        await spawner._connect()  # noqa: SLF001 - it calls start_hub_tasks
+    try:
+        with suppress(ConfigurationError):
+            await spawner._connect()  # noqa: SLF001 - it calls start_hub_tasks
+    except Exception as error:  # noqa: BLE001 - a task of its own: nothing else would tell
+        _log_failure(error)
+
+
+def _log_failure(error: Exception) -> None:
+    logger.error(
+        "orphans: the search failed to begin, the next start, stop or poll tries again", exc_info=error
+    )
 
 
 async def start_hub_tasks(spawner: Any, cluster: Cluster) -> None:
-    """Start this hub's adoption of lost servers and its search for orphans, unless they were started."""
+    """Start this hub's adoption of lost servers and its search for orphans, unless they were started.
+
+    Raises nothing, because a start or stop does not need them: if they cannot begin, the next call tries again.
+    """
     tasks = _tasks_of(spawner)
     if tasks is None or tasks.is_started:
         return
     tasks.is_started = True
+    try:
+        await _start_tasks(spawner, cluster)
+    except BaseException as error:
+        tasks.is_started = False
+        if not isinstance(error, Exception):
+            raise
+        _log_failure(error)
+
+
+async def _start_tasks(spawner: Any, cluster: Cluster) -> None:
     settings = spawner.user.settings
     pool, connection = InformerPool.for_current_loop(), connection_settings(spawner)
     pods = partial(pool.informers_of, connection, PODS)
     hub = partial(hub_servers, settings["users"])
     release_labels = dict(identity_of(spawner).release_labels)
+    adoption = None
     if not spawner.enable_user_namespaces:  # where users may create pods themselves
         adoption = Adoption(
             api=cluster.api,
@@ -82,7 +110,6 @@ async def start_hub_tasks(spawner: Any, cluster: Cluster) -> None:
             hub=hub,
             release_labels=release_labels,
         )
-        await pool.run(connection, adoption.run(), name="adoption")
     reconciler = Reconciler(
         api=cluster.api,
         pods=pods,
@@ -94,8 +121,16 @@ async def start_hub_tasks(spawner: Any, cluster: Cluster) -> None:
             removes_all=spawner.orphans == "remove",
             removes_ended=spawner.delete_stopped_pods,
         ),
+        may_adopt=_is_not_adopted if adoption is None else adoption.may_adopt,
     )
+    # Nothing above has begun anything, and so may fail.
+    if adoption is not None:
+        await pool.run(connection, adoption.run(), name="adoption")
     await pool.run(connection, reconciler.run(), name="orphans")
+
+
+def _is_not_adopted(_uid: str) -> bool:
+    return False
 
 
 def _owned_resources(spawner: Any) -> Iterator[Resource]:

@@ -48,6 +48,9 @@ from k8s_hub.spawner.spec import ServerSpec
 
 logger = logging.getLogger(__name__)
 
+CLAIM_SEEN = 30.0
+"""Seconds until the view shows a claim that the API server has; then the start looks again what there is."""
+
 GROWING = RetryPolicy(deadline=5.0)
 """A start does not wait longer than this for a larger claim: the smaller one works too."""
 
@@ -208,33 +211,40 @@ def _owner_of(identity: ServerIdentity) -> tuple[str, str | int, str]:
 
 
 async def _is_out_of_sight(attempt: Attempt, claim: Key) -> bool:
-    """Return True once the view shows a claim that it lacked; False if it lacks none."""
+    """Return True after a claim that the view lacked was waited for: choose again; False if it lacks none."""
     # The view may show one that was refused: it has become another volume.
     is_seen = attempt.cluster.claims.view.get(claim) is not None
     if is_seen or await get(attempt, CLAIMS, claim) is None:
         return False
     attempt.cluster.claims.reopen(f"it lacked {claim}")
-    await attempt.cluster.claims.wait_for(claim, lambda kept: kept is not None, deadline=math.inf)
+    await _until_seen(attempt, claim)
     return True
+
+
+async def _until_seen(attempt: Attempt, claim: Key) -> None:
+    """Return once the view shows the claim, or after `CLAIM_SEEN`: it may have appeared and gone between two looks."""
+    deadline = asyncio.get_running_loop().time() + CLAIM_SEEN
+    with suppress(TimeoutError):
+        await attempt.cluster.claims.wait_for(claim, lambda kept: kept is not None, deadline=deadline)
 
 
 async def _create_claim(
     attempt: Attempt, manifest: Raw, subscription: EventSubscription | None
 ) -> Raw | None:
-    """Return the new claim; None if the view now shows a claim with that name."""
-    claims, key = attempt.cluster.claims, attempt.key(key_of(manifest).name)
+    """Return the new claim; None if the name is taken: the view shows that claim now, unless it has gone since."""
+    key = attempt.key(key_of(manifest).name)
     body = with_user_id(manifest, attempt.identity.user_id)
     subscribe(subscription, CLAIMS, key)
     try:
         return await attempt.asking(lambda: attempt.cluster.api.create(CLAIMS, key.namespace, body))
     except Conflict:
-        await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
+        await _until_seen(attempt, key)
         return None
     except Forbidden as error:
         # With a full quota, the API server also refuses a claim that already exists.
         if await get(attempt, CLAIMS, key) is None:
             raise start_failure(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error
-        await claims.wait_for(key, lambda kept: kept is not None, deadline=math.inf)
+        await _until_seen(attempt, key)
         return None
     except KubeError as error:
         raise start_failure(attempt, error, CLAIMS.kind, key.name, volume_in_words(manifest)) from error

@@ -1,15 +1,20 @@
 """A mini cluster without a node, in the test's own loop, and the ways to it; and servers that play an odd one."""
 
 import asyncio
+import os
+import signal
 import sys
+import threading
 from contextlib import AsyncExitStack
 from importlib.util import module_from_spec
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from devkit.minicluster.cluster import ClusterOptions, MiniCluster
 from devkit.minicluster.faults import FaultRule
+from devkit.testing.eventually import eventually
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
 from k8s_hub.kube.connection import Connection
@@ -72,6 +77,19 @@ def counted(cluster):
 def soon():
     """A deadline ten seconds from now."""
     return lambda seconds=10: asyncio.get_running_loop().time() + seconds
+
+
+@pytest.fixture
+async def hangs(tmp_path):
+    """A shell command that hangs; its processes end with the test."""
+    pids = tmp_path / "pids"
+    pids.touch()
+    yield f'echo $$ >> "{pids}"; exec sleep 600'
+    for pid in map(int, pids.read_text().split()):
+        os.kill(pid, signal.SIGKILL)
+        await eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists())
+    # asyncio's threads that wait for them tell the loop.
+    await eventually(lambda: not any("waitpid" in thread.name for thread in threading.enumerate()))
 
 
 class Server:

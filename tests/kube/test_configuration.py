@@ -1,5 +1,6 @@
 """Where the cluster is found, and what is said when it is not."""
 
+import asyncio
 import os
 
 import pytest
@@ -102,6 +103,15 @@ async def test_a_service_account_without_its_files_is_one_sentence(service_accou
         await find_access(ConnectionSettings(), service_account=service_account)
 
 
+async def test_a_pod_without_a_service_account_uses_a_kubeconfig(service_account, kubeconfig, monkeypatch):
+    (service_account / "token").unlink()
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig()))
+
+    access = await find_access(ConnectionSettings(), service_account=service_account)
+
+    assert access.configuration.host == "https://10.0.0.1:6443"
+
+
 async def test_a_rotated_token_is_used_by_the_next_request(service_account):
     access = await find_access(ConnectionSettings(), service_account=service_account)
     assert await token(access) == "Bearer one"
@@ -172,6 +182,20 @@ async def test_an_exec_plugin_that_is_not_there_is_named(kubeconfig):
 
     with pytest.raises(ConfigurationError, match=f"{path} cannot be used: .*/nowhere/aws"):
         await find_access(ConnectionSettings(kubeconfig=str(path)))
+
+
+async def test_an_exec_plugin_that_hangs_is_named(kubeconfig, tmp_path, monkeypatch, hangs):
+    monkeypatch.setattr("k8s_hub.kube.configuration.LOADING", 0.2)
+    script = tmp_path / "plugin"
+    script.write_text(f"#!/bin/sh\n{hangs}\n")
+    script.chmod(0o700)
+    path = kubeconfig(user=f'{{exec: {{apiVersion: client.authentication.k8s.io/v1, command: "{script}"}}}}')
+
+    with pytest.raises(
+        ConfigurationError, match=rf"{path} cannot be used: its credentials took longer than 0\.2 s$"
+    ):
+        async with asyncio.timeout(10):
+            await find_access(ConnectionSettings(kubeconfig=str(path)))
 
 
 async def test_settings_go_before_what_is_found(kubeconfig, tmp_path):

@@ -1,15 +1,17 @@
 """Requests and streams over loopback: what arrives, what goes wrong, and how it is told."""
 
 import asyncio
+import json
 import ssl
 import time
 
 import pytest
 from aiohttp import web
 
+from devkit.testing.eventually import eventually
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.connection import AT_ONCE, stall_tolerant_timeout
+from k8s_hub.kube.connection import AT_ONCE, _proxy_from_environment, stall_tolerant_timeout
 from k8s_hub.kube.core.errors import ConfigurationError, Forbidden, Invalid, KubeError, NotFound, Unavailable
 from k8s_hub.kube.core.resources import CLAIMS
 from k8s_hub.objects.keys import Key
@@ -97,6 +99,87 @@ async def test_a_token_that_stays_refused_is_told_after_one_repetition(serve, co
     with pytest.raises(Forbidden, match="Unauthorized"):
         await connection.request("GET", "/x")
     assert len(server.requests) == 1  # there is no other token to try
+
+
+class TestRenewalFails:
+    """An exec plugin gives a token once, and then does what ``next_run`` says, while the server rejects the token."""
+
+    @pytest.fixture
+    def plugin(self, tmp_path):
+        return tmp_path / "plugin"
+
+    @pytest.fixture
+    async def rejecting(self, serve, connect, tmp_path, plugin):
+        """A server that rejects each token but "good", and a connection to it."""
+
+        async def answer(request):
+            if request.headers["Authorization"] == "Bearer good":
+                return web.json_response(stored("claim-ada"))
+            status = {"kind": "Status", "code": 401, "message": "Unauthorized"}
+            return web.json_response(status, status=401)
+
+        user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}}
+        kubeconfig = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": (await serve(answer)).url}}],
+            "users": [{"name": "u", "user": user}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        (tmp_path / "exec").write_text(json.dumps(kubeconfig))
+        self.next_run(plugin, self.gives("old"))
+        return await connect(ConnectionSettings(kubeconfig=str(tmp_path / "exec")))
+
+    @staticmethod
+    def gives(token):
+        credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+        return f"echo '{json.dumps({**credential, 'status': {'token': token}})}'"
+
+    @staticmethod
+    def next_run(plugin, command):
+        plugin.write_text(f"#!/bin/sh\n{command}\n")
+        plugin.chmod(0o700)
+
+    @pytest.mark.parametrize("command", ["exit 1", "echo []", None], ids=["fails", "odd", "hangs"])
+    async def test_the_servers_answer_is_raised_and_the_next_request_renews_again(
+        self, rejecting, plugin, hangs, monkeypatch, caplog, command
+    ):
+        monkeypatch.setattr("k8s_hub.kube.configuration.LOADING", 0.5)
+        monkeypatch.setattr("k8s_hub.kube.connection.RENEWAL", 0.3)
+        self.next_run(plugin, command or hangs)
+        for _ in range(2):
+            async with asyncio.timeout(10):
+                with pytest.raises(Forbidden, match="Unauthorized"):
+                    await rejecting.request("GET", "/x")
+        told = ": the credentials were rejected, and their renewal fails, retrying: "
+        assert len([message for message in caplog.messages if told in message]) == 1
+
+        self.next_run(plugin, self.gives("good"))
+        await eventually(rejecting._renewal.done)
+        monkeypatch.setattr("k8s_hub.kube.configuration.LOADING", 10)
+        monkeypatch.setattr("k8s_hub.kube.connection.RENEWAL", 10)
+        assert await rejecting.request("GET", "/x")
+
+    async def test_a_plugin_that_hangs_runs_once(self, rejecting, plugin, hangs, monkeypatch, tmp_path):
+        monkeypatch.setattr("k8s_hub.kube.connection.RENEWAL", 1.0)
+        self.next_run(plugin, hangs)
+        async with asyncio.timeout(8):
+            for _ in range(2):
+                requests = (rejecting.request("GET", "/x") for _ in range(20))
+                errors = await asyncio.gather(*requests, return_exceptions=True)
+                assert {type(error) for error in errors} == {Forbidden}
+        assert len((tmp_path / "pids").read_text().splitlines()) == 1
+
+    async def test_a_failed_renewal_is_no_accepted_request(self, rejecting, plugin):
+        """The API server may accept the credentials again for `UNAUTHORIZED_GRACE` seconds."""
+        api = KubeApi(rejecting)
+        self.next_run(plugin, self.gives("good"))
+        await api.get(CLAIMS, Key("jhub", "claim-ada"))
+        self.next_run(plugin, "exit 1")
+        rejecting._access.configuration.api_key = {"BearerToken": "Bearer old"}
+        with pytest.raises(Unavailable, match="Unauthorized"):
+            await api.get(CLAIMS, Key("jhub", "claim-ada"))
 
 
 async def test_a_status_is_raised(connection):
@@ -341,6 +424,24 @@ async def test_the_environments_proxy_is_used_and_no_proxy_obeyed(serve, connect
     assert await connection.request("GET", "/x") == {"by": "server"}
 
 
+@pytest.mark.parametrize(
+    ("no_proxy", "host"),
+    [
+        ("fd00::1", "https://[fd00::1]:443"),
+        ("[fd00::1]", "https://[fd00::1]"),
+        ("10.0.0.1", "https://10.0.0.1:443"),
+        (".svc", "https://kubernetes.default.svc"),
+        ("10.0.0.1:443", "https://10.0.0.1:443"),
+    ],
+)
+def test_no_proxy_names_hosts_with_and_without_port_and_brackets(monkeypatch, no_proxy, host):
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", no_proxy)
+    assert _proxy_from_environment(host) is None
+    monkeypatch.setenv("no_proxy", "fd00::2,10.0.0.2")
+    assert _proxy_from_environment(host) == "http://proxy:3128"
+
+
 @pytest.fixture
 def tls_files(tmp_path):
     certificate, key = self_signed()
@@ -349,6 +450,71 @@ def tls_files(tmp_path):
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tmp_path / "ca.crt", tmp_path / "tls.key")
     return context, str(tmp_path / "ca.crt")
+
+
+class TestCertificatesChange:
+    """Files that a cluster renews while the hub runs."""
+
+    @staticmethod
+    def write(directory, number):
+        certificate, key = self_signed(number)
+        (directory / "tls.crt").write_text(certificate)
+        (directory / "tls.key").write_text(key)
+
+    @staticmethod
+    def kubeconfig(directory, server, **user):
+        cluster = {"server": server, "certificate-authority": str(directory / "ca.crt")}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": cluster}],
+            "users": [{"name": "u", "user": user}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        (directory / "kubeconfig").write_text(json.dumps(config))
+        return ConnectionSettings(kubeconfig=str(directory / "kubeconfig"))
+
+    async def test_a_new_ca_is_trusted(self, serve, connect, tls_files, tmp_path):
+        async def answer(_request):
+            return web.json_response({"ok": True}, headers={"Connection": "close"})
+
+        tls, _ = tls_files
+        server = await serve(answer, tls)
+        connection = await connect(self.kubeconfig(tmp_path, server.url, token="one"))
+        assert await connection.request("GET", "/x") == {"ok": True}
+
+        self.write(tmp_path, 2)
+        tls.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+        with pytest.raises(Unavailable, match="certificate verify failed"):
+            await connection.request("GET", "/x")
+        (tmp_path / "ca.crt").write_text(self_signed(2)[0])
+        replies = await asyncio.gather(*(connection.request("GET", "/x") for _ in range(5)))
+        assert replies == 5 * [{"ok": True}]
+
+    async def test_a_new_client_certificate_is_shown(self, serve, connect, tls_files, tmp_path):
+        """Also where the API server keeps the earlier connections open."""
+
+        async def answer(request):
+            shown = request.transport.get_extra_info("peercert")
+            if int(shown["serialNumber"], 16) == wanted:
+                return web.json_response({"ok": True})
+            return web.json_response({"kind": "Status", "code": 401, "message": "Unauthorized"}, status=401)
+
+        tls, _ = tls_files
+        tls.verify_mode = ssl.CERT_REQUIRED
+        tls.load_verify_locations(cadata=self_signed(2)[0] + self_signed(3)[0])
+        server, wanted = await serve(answer, tls), 2
+        self.write(tmp_path, 2)
+        files = {"client-certificate": str(tmp_path / "tls.crt"), "client-key": str(tmp_path / "tls.key")}
+        connection = await connect(self.kubeconfig(tmp_path, server.url, **files))
+        assert await connection.request("GET", "/x") == {"ok": True}
+
+        wanted = 3
+        with pytest.raises(Forbidden):
+            await connection.request("GET", "/x")
+        self.write(tmp_path, 3)
+        assert await connection.request("GET", "/x") == {"ok": True}
 
 
 async def test_tls_is_verified_with_the_ca_of_the_settings(serve, connect, tls_files):

@@ -146,6 +146,20 @@ async def test_two_hundred_starts_share_one_watch(watch, say, counted):
     assert (counted("list"), counted("watch")) == (1, 1)
 
 
+async def test_a_start_that_comes_while_the_watch_is_opened_again_shares_it(watch, say):
+    async def another_start():
+        async with watch.subscribe(CLAIM):
+            await asyncio.sleep(1)
+            return [task.get_name() for task in asyncio.all_tasks()].count(f"events in {NAMESPACE}")
+
+    async with watch.subscribe(POD) as subscription:
+        await asyncio.sleep(1)
+        watch.reopen("it has not shown a change")
+        assert await asyncio.create_task(another_start()) == 1
+        say("Scheduled")
+        await until_heard(subscription, "Scheduled")
+
+
 async def test_nothing_is_kept_of_what_nobody_is_subscribed_to(watch, say):
     async with watch.subscribe(POD) as subscription:
         async with watch.subscribe(POD):

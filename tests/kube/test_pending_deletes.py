@@ -139,6 +139,25 @@ async def test_closing_names_what_was_never_delivered(pending, cluster, caplog):
     await cluster.come_back()
 
 
+async def test_a_hub_that_ends_names_what_was_never_delivered(pending, cluster, caplog):
+    """JupyterHub cancels all tasks, and nothing calls `close`."""
+    planted = plant(cluster, pod())
+    await cluster.go_away()
+    pending.add(delete(planted), "away")
+    await asyncio.sleep(5)
+
+    [task] = [task for task in asyncio.all_tasks() if task.get_name() == "pending deletes"]
+    task.cancel()
+    await asyncio.wait([task])
+
+    told = "Pod hub/ada: gave up its deletion: the API server never accepted it"
+    assert caplog.messages.count(told) == 1
+    await pending.close()
+    assert caplog.messages.count(told) == 1
+    assert pending.count == gauge() == 0
+    await cluster.come_back()
+
+
 async def test_one_that_comes_later_starts_anew(pending, cluster, names):
     pending.add(delete(plant(cluster, pod("ada"))), "away")
     await asyncio.sleep(10)

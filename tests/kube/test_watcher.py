@@ -2,15 +2,17 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from itertools import count
 
 import pytest
 
 from k8s_hub.kube.core.errors import Forbidden, RelistRequired, Unavailable
 from k8s_hub.kube.core.resources import EVENTS
-from k8s_hub.kube.core.watch import ListPage, Malformed
+from k8s_hub.kube.core.watch import Bookmark, ListPage, Malformed, decode
 from k8s_hub.kube.watcher import (
     ERROR_BACKOFF,
     HEALTHY,
+    MOST_ERRORS,
     MOST_MALFORMED,
     UNAVAILABLE_BACKOFF,
     CooperativeYield,
@@ -26,8 +28,10 @@ class Attempts:
     It is also the API that the watcher speaks to: a list that fails, or else a watch that lasts.
     """
 
-    def __init__(self, end, *, lasts=0.0, goes_on=lambda _error: True):
+    def __init__(self, end, *, lasts=0.0, says=(), goes_on=lambda _error: True):
         self.begun = []
+        self.lists = 0
+        self._says = says
         self.ends = []
         self._end = end
         self._lasts = lasts
@@ -47,6 +51,7 @@ class Attempts:
         if not self._lasts:
             self._begin()
             raise self._end
+        self.lists += 1
         return ListPage(items=(), resource_version="9", is_first=True, continue_token="")
 
     @asynccontextmanager
@@ -56,10 +61,10 @@ class Attempts:
 
     async def _stream(self):
         await asyncio.sleep(self._lasts)
+        for event in self._says:
+            yield event
         if self._end is not None:
             raise self._end
-        return
-        yield
 
     def recover(self):
         """Let every watch last from now on."""
@@ -161,12 +166,68 @@ async def test_lasting_trouble_is_logged_once_and_so_is_its_end(caplog):
     attempts = Attempts(Unavailable("away"))
     await attempts.pauses(100)
     attempts.recover()
-    await attempts.pauses(1)
+    await attempts.pauses(HEALTHY + 1)
 
     assert caplog.messages == [
         "events in hub: the watch keeps failing, retrying: away",
         "events in hub: the watch is open again",
     ]
+
+
+@pytest.mark.parametrize("lasts", [0.5, 4.0])
+async def test_a_watch_that_opens_and_fails_again_and_again_is_logged_once(caplog, lasts):
+    caplog.set_level("INFO", "k8s_hub.kube")
+    await Attempts(Unavailable("reset"), lasts=lasts).pauses(3600)
+
+    assert caplog.messages == ["events in hub: the watch keeps failing, retrying: reset"]
+
+
+async def test_errors_in_the_stream_at_one_version_lead_to_a_list_in_the_end():
+    """The server cannot decode an object of its past, for example."""
+    error = decode(b'{"type":"ERROR","object":{"kind":"Status","code":500,"message":"unable to decode"}}')
+    attempts = Attempts(None, lasts=0.1, says=[error])
+    await attempts.pauses(600)
+
+    ends = attempts.ends[: 2 * MOST_ERRORS]
+    assert [isinstance(end, RelistRequired) for end in ends] == 2 * [*[False] * (MOST_ERRORS - 1), True]
+    assert 10 < attempts.lists < 600 / ERROR_BACKOFF.ceiling + 10
+
+
+async def test_errors_in_the_stream_between_events_need_no_list():
+    error = decode(
+        b'{"type":"ERROR","object":{"kind":"Status","code":500,"message":"etcd has a new leader"}}'
+    )
+
+    def growing():
+        for version in count(10):
+            yield Bookmark(str(version))
+            yield error
+
+    attempts = Attempts(None, lasts=0.1, says=growing())
+    await attempts.pauses(600)
+
+    assert len(attempts.ends) > 2 * MOST_ERRORS
+    assert attempts.lists == 1
+
+
+async def test_a_watch_that_ends_as_it_is_opened_again_with_a_list_lists():
+    class Told(Attempts):
+        async def _stream(self):
+            await is_over.wait()
+            is_over.clear()
+            return
+            yield
+
+    is_over, attempts = asyncio.Event(), Told(None, lasts=10)
+    task = asyncio.create_task(attempts.watcher.run())
+    await asyncio.sleep(10)
+    is_over.set()  # the task goes on before the time-out
+    assert attempts.watcher.reopen("it has lost a change", with_list=True)
+    await asyncio.sleep(10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert attempts.lists == 2
 
 
 async def test_each_odd_object_is_logged_once_and_no_more_than_so_many(caplog):

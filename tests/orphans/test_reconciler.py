@@ -6,17 +6,19 @@ from contextlib import suppress
 
 import pytest
 
-from devkit.minicluster.faults import refuse
+from devkit.minicluster.faults import FaultRule, refuse
 from devkit.minicluster.resources import PODS as KIND
+from devkit.testing.eventually import eventually
 from devkit.testing.runs import NAMESPACE, edit_pod, plant_pod, struck, takes
 from k8s_hub.diagnosis.projection import project_pod
 from k8s_hub.kube.configuration import ConnectionSettings
-from k8s_hub.kube.core.resources import PODS
+from k8s_hub.kube.core.resources import PODS, SECRETS
 from k8s_hub.kube.pool import InformerPool
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.orphans.reconciler import INTERVAL, MOST_REMOVALS, OrphanOptions, Reconciler
 from tests.orphans.objects import hub
 from tests.spawner.conftest import cluster, wall_clock, witness
+from tests.spawner.test_hub_tasks import end_pod
 
 pytestmark = pytest.mark.looptime
 
@@ -24,6 +26,7 @@ __all__ = ["cluster", "wall_clock", "witness"]
 
 FOUND = 8 * 60
 AWAY = refuse({"kind": "Status", "code": 503, "message": "away"})
+BROKEN = refuse({"kind": "Status", "code": 500, "message": "failed calling webhook: no endpoints"})
 DENIED = refuse({"kind": "Status", "code": 422, "reason": "Invalid", "message": "a webhook denies it"})
 RELEASE = {"release": "jhub"}
 
@@ -31,8 +34,9 @@ RELEASE = {"release": "jhub"}
 class Search:
     """A reconciler and what it knows of a hub."""
 
-    def __init__(self, known, *, running=(), **options):
+    def __init__(self, known, *, running=(), owned=(), **options):
         self.known = known
+        self.owned = list(owned)
         self.reads = 0
         self.running_pods = frozenset(Key(NAMESPACE, name) for name in running)
         self.options = {"removes_all": True, "removes_ended": True, "release_labels": RELEASE, **options}
@@ -44,7 +48,7 @@ class Search:
         reconciler = Reconciler(
             api=await pool.api(settings),
             pods=lambda: pool.informers_of(settings, PODS),
-            owned=[],
+            owned=self.owned,
             hub=self.hub,
             running=self.running,
             options=OrphanOptions(**self.options),
@@ -115,6 +119,41 @@ async def test_report_removes_nothing(cluster, caplog):
         await asyncio.sleep(2 * FOUND)
     assert names(cluster) == {"a"}
     assert len(told(caplog)) == 1
+
+
+async def test_an_orphan_that_was_reported_goes_when_it_has_ended(cluster, caplog):
+    plant(cluster, "a")
+    plant(cluster, *"xyz", username="ada")
+    async with Search(hub("ada"), removes_all=False):
+        await asyncio.sleep(FOUND)
+        assert len(told(caplog)) == 1
+        await end_pod(cluster, "a", "Succeeded")
+        await asyncio.sleep(3 * INTERVAL)
+        assert names(cluster) == set("xyz")
+        assert len(told(caplog)) == 1
+
+
+async def test_an_orphan_whose_server_came_back_and_went_is_reported_again(cluster, caplog):
+    plant(cluster, "a")
+    async with Search(hub(), removes_all=False) as search:
+        for count in (1, 2):
+            search.known = hub()
+            await asyncio.sleep(FOUND)
+            assert len(told(caplog)) == count
+            search.known = hub("bob")
+            await asyncio.sleep(2 * INTERVAL)
+
+
+async def test_an_outage_repeats_no_report(cluster, witness, caplog):
+    plant(cluster, "a")
+    async with Search(hub(), removes_all=False) as search:
+        await asyncio.sleep(FOUND)
+        await cluster.go_away()
+        await asyncio.sleep(FOUND)
+        assert not search.informer.is_watching
+        await cluster.come_back()
+        await asyncio.sleep(FOUND)
+        assert len(told(caplog)) == 1
 
 
 async def test_a_server_that_is_away_for_one_look_is_no_orphan(cluster):
@@ -195,6 +234,64 @@ async def test_a_refused_deletion_is_told_once_and_keeps_no_other_from_its_own(c
             [message] = told(caplog)
             assert message.startswith("Pod default/a: it has no server, and was not deleted: ")
             assert cluster.faults.hits(denied) == 1
+
+
+@pytest.mark.parametrize("broken", ["a", "abcd"])
+async def test_objects_that_cannot_be_deleted_keep_no_other_from_its_own(cluster, caplog, broken):
+    plant(cluster, *"abcdef")
+    plant(cluster, *(f"ada-{n}" for n in range(6)), username="ada")
+    rules = [
+        cluster.faults.add(FaultRule(effect=BROKEN, verb="delete", resource="pods", name=n)) for n in broken
+    ]
+    async with Search(hub("ada")):
+        await asyncio.sleep(2 * FOUND)
+        assert {name for name in names(cluster) if "ada" not in name} == set(broken)
+        assert len(told(caplog)) == len(broken)
+        assert told(caplog)[0].startswith(
+            "Pod default/a: it has no server, and its deletion fails, retrying: "
+        )
+        for rule in rules:
+            cluster.faults.remove(rule)
+        await asyncio.sleep(3 * INTERVAL)
+        assert {name for name in names(cluster) if "ada" not in name} == set()
+
+
+async def test_a_look_ends_where_the_api_server_deletes_nothing(cluster):
+    plant(cluster, *"abcdef")
+    plant(cluster, *(f"ada-{n}" for n in range(6)), username="ada")
+    with struck(cluster, AWAY, verb="delete") as away:
+        async with Search(hub("ada")):
+            await eventually(lambda: cluster.faults.hits(away), seconds=FOUND)
+            await asyncio.sleep(10)
+            assert cluster.faults.hits(away) == 3
+
+
+class TestRejectedCredentials:
+    """A 401 says nothing about rights, however long it lasts."""
+
+    REJECTED = refuse({"kind": "Status", "code": 401, "reason": "Unauthorized", "message": "Unauthorized"})
+
+    async def test_what_is_to_go_goes_afterwards(self, cluster, caplog):
+        plant(cluster, "a")
+        async with Search(hub()):
+            with struck(cluster, self.REJECTED, verb="get") as rejected:
+                await asyncio.sleep(3 * FOUND)
+                assert cluster.faults.hits(rejected) > 2
+                assert names(cluster) == {"a"}
+            await asyncio.sleep(3 * INTERVAL)
+            assert names(cluster) == set()
+            [message] = told(caplog)
+            assert "its deletion fails, retrying" in message
+
+    async def test_what_pods_own_is_listed_again_afterwards(self, cluster, witness, caplog):
+        plant(cluster, "a")
+        async with Search(hub("bob"), owned=[(SECRETS, NAMESPACE)]) as search:
+            with struck(cluster, self.REJECTED, resource="secrets") as rejected:
+                await asyncio.sleep(FOUND)
+                assert cluster.faults.hits(rejected) > 1
+            await asyncio.sleep(3 * INTERVAL)
+            assert search.owned == [(SECRETS, NAMESPACE)]
+            assert not told(caplog)
 
 
 async def test_a_busy_api_server_is_asked_again_later(cluster, caplog):

@@ -1,11 +1,14 @@
 """A hub that starts with an older database adopts the servers that it has lost, and no others."""
 
 import asyncio
+import sqlite3
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from jupyterhub.utils import compare_token
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
 
 from devkit.minicluster.faults import FaultRule, Refuse, Slow
 from devkit.minicluster.resources import PODS
@@ -19,6 +22,8 @@ from k8s_hub.spawner.adoption import _is_of_another_name
 from tests.spawner.conftest import FailsBeforeStart
 
 pytestmark = [pytest.mark.looptime, pytest.mark.hub]
+
+USERS = ("ada", "bob", "eve", "joe", "kim", "lea")
 
 SOON = 5
 """Seconds after a hub's start in which nothing more is adopted."""
@@ -207,6 +212,97 @@ async def test_a_hub_that_died_in_a_start_adopts_nothing(lost, cluster, caplog):
         assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
         assert await whose(hub, token_of(pod)) == "bob"
         assert not told(caplog)
+
+
+class TestAdoptionTakesLong:
+    """The search for orphans leaves the pods that wait for their turn."""
+
+    UNREADABLE = Refuse(code=500, body="unable to transform key")
+
+    @staticmethod
+    async def until_old(lost, *users):
+        """Start the servers in this order: the youngest has its turn first. Return once the search could find them."""
+        for user in ("ada", "joe", "kim", "lea"):
+            await lost.hub.start_server(user)
+            await lost.hub.wait_ready(user)
+        lost.copy = lost.hub.copy_database()
+        for user in users:
+            await asyncio.sleep(2)
+            await lost.hub.start_server(user)
+            await lost.hub.wait_ready(user)
+        await asyncio.sleep(360)
+
+    async def test_no_pod_that_may_be_adopted_is_removed(self, lost, cluster, caplog):
+        async with lost(users=USERS, orphans="remove") as lost:
+            await self.until_old(lost, "bob")
+            [pod], hub = bobs(cluster), lost.hub
+            with struck(cluster, self.UNREADABLE, verb="get", resource="pods", name="jupyter-bob"):
+                await lost.back()
+                await asyncio.sleep(300)
+                assert [(uid_of(each), is_terminating(each)) for each in bobs(cluster)] == [
+                    (uid_of(pod), False)
+                ]
+                [message] = told(caplog, "its adoption waits")
+                assert message.startswith(
+                    f"Pod {NAMESPACE}/jupyter-bob: its adoption waits for the API server: "
+                )
+            await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").ready, seconds=60)
+            assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
+
+    async def test_no_pod_that_may_be_adopted_is_reported(self, lost, cluster, caplog):
+        async with lost(users=USERS) as lost:
+            await self.until_old(lost, "bob")
+            with struck(cluster, self.UNREADABLE, verb="get", resource="pods", name="jupyter-bob"):
+                await lost.back()
+                await asyncio.sleep(300)
+                assert not told(caplog, "it has no server")
+
+    async def test_a_pod_that_cannot_be_read_keeps_no_other_from_its_adoption(
+        self, lost, cluster, monkeypatch
+    ):
+        monkeypatch.setattr("k8s_hub.spawner.adoption.AT_ONCE", 1)
+        async with lost(users=USERS) as lost:
+            await self.until_old(lost, "bob", "eve")
+            with struck(
+                cluster, self.UNREADABLE, verb="get", resource="pods", name="jupyter-eve"
+            ) as unreadable:
+                await lost.back()
+                hub = lost.hub
+                await eventually(lambda: cluster.faults.hits(unreadable))
+                assert hub.spawner("bob") is None
+                await eventually(
+                    lambda: hub.spawner("bob") is not None and hub.spawner("bob").ready, seconds=60
+                )
+
+    async def test_a_pod_that_is_not_adopted_is_an_orphan(self, lost, cluster):
+        async with lost(users=USERS, orphans="remove") as lost:
+            await self.until_old(lost, "bob")
+            lost.hub.config.Authenticator.blocked_users = {"bob"}
+            await lost.back()
+            await asyncio.sleep(180)
+            assert not bobs(cluster)
+
+
+async def test_a_database_that_cannot_be_read_is_read_again(lost, cluster, caplog):
+    failures = []
+
+    def fail_once(*_statement):
+        if not failures and asyncio.current_task().get_name() == "adoption":
+            failures.append(OperationalError("SELECT", {}, sqlite3.OperationalError("database is locked")))
+            raise failures[0]
+
+    async with lost() as lost:
+        await lost.started()
+        [pod], hub = bobs(cluster), lost.hub
+        event.listen(Engine, "before_cursor_execute", fail_once)
+        try:
+            await lost.back()
+            await eventually(lambda: hub.spawner("bob") is not None and hub.spawner("bob").ready, seconds=60)
+        finally:
+            event.remove(Engine, "before_cursor_execute", fail_once)
+        assert failures
+        assert len(told(caplog, "the search for lost servers failed, retrying")) == 1
+        assert [uid_of(each) for each in bobs(cluster)] == [uid_of(pod)]
 
 
 async def test_a_proxy_that_is_away_leaves_the_route_to_the_hubs_next_check(lost, cluster, monkeypatch):

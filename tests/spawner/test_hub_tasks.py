@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+import sqlite3
 
 import pytest
 from jupyterhub import orm
+from sqlalchemy.exc import OperationalError
 
 from devkit.minicluster.faults import refuse
 from devkit.minicluster.resources import CLAIMS, PODS, SERVICES
 from devkit.testing.eventually import eventually
 from devkit.testing.realhub import RealHub
 from devkit.testing.runs import NAMESPACE, NO_WAIT, edit_pod, plant_pod, pods, restart_process, struck, takes
+from k8s_hub import KubeSpawner
 from k8s_hub.naming.ownership import ATTEMPT_ANNOTATION, SERVERNAME_ANNOTATION, USERNAME_ANNOTATION
 from k8s_hub.objects.keys import Key, key_of
 from k8s_hub.orphans.reconciler import ORPHANS
@@ -396,6 +399,44 @@ async def test_a_hub_with_user_namespaces_lists_no_services(running, cluster, wi
         await asyncio.sleep(FOUND)
     asked = {(call.verb, call.resource) for call in witness.calls}
     assert not {("list", "services"), ("list", "secrets")} & asked
+
+
+class TestTheSearchCannotBegin:
+    """As while the hub's database is locked. A start, stop or poll goes on without it, and the next one begins it."""
+
+    class SearchFails(KubeSpawner):
+        failures = 0
+
+        @property
+        def orphans(self):
+            """What only the search asks for."""
+            if self.failures:
+                type(self).failures -= 1
+                raise OperationalError("SELECT", {}, sqlite3.OperationalError("database is locked"))
+            return "report"
+
+    @pytest.mark.parametrize("failures", [1, 3])
+    async def test_the_next_poll_or_start_begins_it(self, hub, cluster, caplog, monkeypatch, failures):
+        monkeypatch.setattr(self.SearchFails, "failures", failures)
+        async with hub(spawner_class=self.SearchFails, users=("ada", "eve", "joe")) as hub:
+            plant_pod(cluster, "jupyter-bob", username="bob")
+            for user in ("ada", "eve", "joe"):
+                await hub.start_server(user)
+                await hub.wait_ready(user)
+            await asyncio.sleep(2 * FOUND)
+            assert len(told(caplog, "the search failed to begin")) == failures
+            assert len(told(caplog)) == 1
+            assert [task.get_name() for task in asyncio.all_tasks()].count("orphans") == 1
+
+    async def test_the_next_visit_begins_it(self, hub, cluster, caplog, monkeypatch):
+        monkeypatch.setattr(self.SearchFails, "failures", 1)
+        plant_pod(cluster, "jupyter-bob", username="bob")
+        async with hub(spawner_class=self.SearchFails) as hub:
+            assert hub.app.users["ada"].spawner
+            await eventually(lambda: told(caplog, "the search failed to begin"))
+            assert hub.app.users["bob"].spawner
+            await asyncio.sleep(FOUND)
+            assert len(told(caplog)) == 1
 
 
 async def test_there_is_one_search_for_all_spawners_and_it_ends_with_the_hub(running, cluster):

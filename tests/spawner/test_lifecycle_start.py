@@ -8,13 +8,15 @@ from tornado.web import HTTPError
 from devkit.demo.settings import free_port
 from devkit.minicluster.faults import (
     CommitAfterDisconnect,
+    EventLost,
+    FaultRule,
     Refuse,
     ReplyLost,
     Slow,
     refuse,
     too_many_requests,
 )
-from devkit.minicluster.resources import PODS
+from devkit.minicluster.resources import CLAIMS, PODS
 from devkit.minicluster.runtime import Exit
 from devkit.minicluster.statuses import conflict, status_body
 from devkit.testing.realhub import Answer
@@ -104,6 +106,46 @@ async def test_a_create_that_lost_a_race_for_its_quota_is_repeated(cluster, loop
     assert "The cluster is busy. Your server is waiting for its turn." in await sentences(run)
     assert looptime <= 10
     assert (len(pods(cluster)), len(claims(cluster))) == (1, 1)
+
+
+async def test_a_claim_that_has_gone_when_the_view_could_show_it_is_created(cluster, looptime):
+    """Another hub, or a person, had created it: it was there and went between two looks at the view."""
+    run = Run()
+    exists = refuse(status_body(409, "AlreadyExists", "it already exists", {}))
+    with struck(cluster, exists, "create", "persistentvolumeclaims", count=1) as rule:
+        await run.start()
+
+    assert cluster.faults.hits(rule) == 1
+    assert looptime < 60
+    assert (len(pods(cluster)), len(claims(cluster))) == (1, 1)
+
+
+async def test_a_home_that_has_gone_when_the_view_could_show_it_is_created_anew(cluster):
+    """The saved state names it, the view lacks it, and the API server has it at the first look only."""
+    first = Run()
+    await first.start()
+    await first.stop()
+    (home,) = claims(cluster)
+    cluster.database.remove(CLAIMS, key_of(home))
+    await asyncio.sleep(1)
+    metadata = {name: home["metadata"][name] for name in ("name", "namespace", "annotations", "labels")}
+    with struck(cluster, EventLost(), "watch", "persistentvolumeclaims", count=1):
+        cluster.database.create(CLAIMS, {**home, "metadata": metadata})
+        await asyncio.sleep(1)
+
+    class GoesAfterOneLook(FaultRule):
+        def matches(self, call):
+            if super().matches(call):
+                cluster.faults.remove(self)
+                asyncio.get_running_loop().call_later(0.01, cluster.database.remove, CLAIMS, key_of(home))
+            return False
+
+    rule = cluster.faults.add(GoesAfterOneLook(effect=None, verb="get", resource="persistentvolumeclaims"))
+    begun = asyncio.get_running_loop().time()
+    await Run(state=first.state).start()
+    assert rule not in cluster.faults._rules
+    assert asyncio.get_running_loop().time() - begun < 60
+    assert len(claims(cluster)) == 1
 
 
 @pytest.mark.parametrize("resource", RESOURCES)

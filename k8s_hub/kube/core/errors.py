@@ -88,6 +88,14 @@ class Unavailable(KubeError):
         )
 
 
+def is_unanswered(error: KubeError) -> bool:
+    """Tell whether the same request may succeed later: the server is `Unavailable`, or rejects the credentials (401).
+
+    A 401 says nothing about rights.
+    """
+    return isinstance(error, Unavailable) or error.code == 401
+
+
 _BY_CODE: Mapping[int, type[KubeError]] = {
     401: Forbidden,
     403: Forbidden,
