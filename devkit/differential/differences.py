@@ -577,6 +577,21 @@ def _version_of_state(seen: Seen) -> Any:
 
 
 @adjusts(
+    "the saved state keeps a name that remember_pvc_name ignores",
+    upstream="With `remember_pvc_name = False`, the next state has no claim's name until a claim is seen.",
+    here="The state keeps the name. It has no effect on the choice of the home.",
+    reason="It tells other servers, `delete_pvc` and `k8s-hub volumes prune` whose files the claim has.",
+)
+def _ignored_name(seen: Seen) -> Any:
+    name = seen.case.get("state", {}).get("pvc_name")
+    if name is None or seen.aspect not in ("state", "saved state again") or seen.theirs.raised:
+        return None
+    if "pvc_name" in seen.theirs.value or seen.traits.get("remember_pvc_name", True):
+        return None
+    return Outcome({**seen.theirs.value, "pvc_name": name})
+
+
+@adjusts(
     "the saved state names claims that were seen",
     upstream="Once a claim was seen, the state has whatever `pvc_name` is, though a profile or hook may have assigned "
     "the name of one that does not exist yet.",

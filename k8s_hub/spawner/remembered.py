@@ -82,7 +82,7 @@ class Remembered:
 
         Keeps the names of claims that this run does not use (`remember_pvc_name`): they protect the claims.
         """
-        home = self._home.remembered_name or self._saved.pvc_name
+        home = self._home.remembered_name
         return replace(
             self._saved,
             # Without a claim's name, only an unknown version makes KubeSpawner look for one by its old name.
@@ -91,7 +91,7 @@ class Remembered:
             pod_uid=pod_uid or None,
             namespace=namespace,
             dns_name=dns_name,
-            pvc_name=home,
+            pvc_name=home or self._saved.pvc_name,
             extra_claims={**self._saved.extra_claims, **extra_claims},
             url=url,
         )
