@@ -34,6 +34,9 @@ from k8s_hub.volumes import inventory
 SCOPES = (*inventory.SCOPES, "read:users")
 """To read users, saved states, and each user's creation time: another user may have had the same name before."""
 
+UNAUTHORIZED = 401
+"""The status of rejected credentials: the API server answers nothing that is asked with them."""
+
 IN_THE_HUB = ("jupyterhub", "kubernetes-asyncio")
 
 
@@ -181,7 +184,9 @@ class Examination:
     async def _versions(self) -> Mapping[str, str | None]:
         try:
             server = await self.kube.version()
-        except (Forbidden, NotFound):
+        except (Forbidden, NotFound) as error:
+            if error.code == UNAUTHORIZED:
+                raise
             server = {}
         return {
             "k8s_hub": __version__,
@@ -217,7 +222,9 @@ class Examination:
         body = {"apiVersion": kind.api_version, "kind": kind.kind, "spec": asked}
         try:
             answer = await self.kube.create(kind, None, body)
-        except Forbidden:
+        except Forbidden as error:
+            if error.code == UNAUTHORIZED:
+                raise
             return None
         return bool(status_of(answer).get("allowed"))
 
@@ -226,7 +233,9 @@ class Examination:
         pages = self.kube.list_pages(resource, namespace)
         try:
             return [item async for page in pages for item in page.items]
-        except Forbidden:
+        except Forbidden as error:
+            if error.code == UNAUTHORIZED:
+                raise
             return None
 
 

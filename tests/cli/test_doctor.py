@@ -5,6 +5,7 @@ import json
 import pytest
 
 from k8s_hub.cli import doctor
+from k8s_hub.culler import beside
 
 
 @pytest.fixture(autouse=True)
@@ -12,6 +13,7 @@ def _nowhere(monkeypatch, tmp_path):
     for name in ("KUBERNETES_SERVICE_HOST", "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
+    monkeypatch.setattr(beside, "PROCESSES", tmp_path / "proc")  # no culler of this machine
 
 
 def test_without_a_cluster_it_says_where_it_looked(capsys):
