@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from k8s_hub.cli import numbers, sources
 from k8s_hub.culler.application import BadOptions, IdleCuller
-from k8s_hub.culler.beside import RunningCuller, culler_of, environment_of_hub
+from k8s_hub.culler.beside import RunningCuller, culler_of, environment_of_hub, running_cullers
 from k8s_hub.culler.core.needs import Options
 from k8s_hub.doctor.checks import configuration
 from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, unknown, wrong
@@ -194,8 +194,9 @@ def _mistakes_in(flags: Sequence[str]) -> Sequence[str]:
 
 def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:
     """Return the settings for the hub, with the token of a culler that runs here if none is set; None without a token."""
-    environment = environment_of_hub()
-    if not environment.get("JUPYTERHUB_API_TOKEN", "").strip():
+    environment = environment_of_hub(parsed.url or "")
+    has_token = bool(environment.get("JUPYTERHUB_API_TOKEN", "").strip())
+    if not has_token and next(running_cullers(), None) is None:
         return None
     return sources.hub_settings(parsed.url, parsed.certificates, scopes=SCOPES, environment=environment)
 

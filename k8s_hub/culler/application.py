@@ -244,7 +244,8 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
     @property
     def environment(self) -> Mapping[str, str]:
         """The variables with URL and token. What only shows decisions also takes those of a culler that runs beside it."""
-        return environment_of_hub() if self.only_shows else os.environ
+        given = self.url if self.trait_has_value("url") else ""  # else its default asks for this
+        return environment_of_hub(given) if self.only_shows else os.environ
 
     def _load_config(
         self,

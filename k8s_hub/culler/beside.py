@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from k8s_hub.culler.options import SECRETS
+from k8s_hub.text import has_credentials, is_http_url, without_secrets
 
 PROCESSES = Path("/proc")
 MODULES = frozenset({"k8s_hub.culler", "jupyterhub_idle_culler"})
@@ -37,12 +39,39 @@ class RunningCuller:
     has_warn_url: bool = False  # in its environment: the URL itself is a secret that stays there
 
 
-def environment_of_hub() -> Mapping[str, str]:
-    """Return this process's environment; without a token in it, with URL and token of a culler that runs beside it."""
+def environment_of_hub(url: str = "") -> Mapping[str, str]:
+    """Return this process's environment; without a token in it, with URL and token of a culler that runs beside it.
+
+    url: of the hub's API, as a flag names it; it goes before the variable. A culler's token is for its own hub only: it is
+    never sent to another URL.
+    """
     if os.environ.get(TOKEN, "").strip():
         return os.environ
-    found = next(running_cullers(), None)
+    wanted = url or os.environ.get(URL, "")
+    cullers = (each for each in running_cullers() if not wanted or _place(each.url) == _place(wanted))
+    found = next(cullers, None)
     return os.environ if found is None else {**os.environ, URL: found.url, TOKEN: found.token}
+
+
+def cullers_here() -> str:
+    """Return which hubs the cullers that run here are of, in a clause, to say why the token of none was taken."""
+    hubs = sorted({named_hub(culler.url) for culler in running_cullers()})
+    match hubs:
+        case []:
+            return "no culler runs here"
+        case [hub]:
+            return f"the culler that runs here is of the hub {hub}"
+        case _:
+            return f"the cullers that run here are of the hubs {', '.join(hubs)}"
+
+
+def named_hub(url: str) -> str:
+    """Return the URL of a hub's API for messages, without user, password and query."""
+    if not is_http_url(url):
+        return "without a valid URL"
+    if has_credentials(url):
+        return without_secrets(url)
+    return without_secrets(url) + urlsplit(url).path
 
 
 def running_cullers() -> Iterator[RunningCuller]:
