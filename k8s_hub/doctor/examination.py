@@ -125,9 +125,7 @@ class Examination:
     async def _of_culler(self, given: Identity) -> Sequence[Finding]:
         """Check the culler that runs here, and its scopes; without one, the hub's services and the token that was given."""
         if self.culler is None:
-            whose = f"JUPYTERHUB_API_TOKEN, {given.owner}; no culler of this hub runs here"
-            of_token = rights.check_scopes(given.scopes, whose, self._wanted(given), self.judged_by)
-            return await self._of_services(given, list(of_token))
+            return await self._of_services(given)
         try:
             culler = await self.culler.identity()
         except HubError as error:
@@ -157,14 +155,26 @@ class Examination:
             ]
         return [idle_culler.check_health(owner, reply.body if isinstance(reply.body, Mapping) else {})]
 
-    async def _of_services(self, given: Identity, of_token: list[Finding]) -> Sequence[Finding]:
-        """Ask the hub which cullers it has started, because none runs here; of_token: void for the token of another service."""
+    async def _of_services(self, given: Identity) -> Sequence[Finding]:
+        """Ask the hub which cullers it has started, because none runs here; the scopes of another service's token do not count."""
         if self.hub is None or not given.scopes.issuperset(SERVICE_SCOPES):
-            return [idle_culler.not_seen(), *of_token]
+            return [idle_culler.not_seen(), *self._of_token(given)]
         cullers = [each for each in await self.hub.services() if is_culler(each.command)]
-        is_of_another = bool(cullers) and given.owner not in {f"service {each.name}" for each in cullers}
+        is_of_culler = given.owner in {f"service {each.name}" for each in cullers}
         found = idle_culler.check_cullers(cullers, state_of, self.mistakes_in)
-        return [*found, *([] if is_of_another else of_token)]
+        is_of_another = bool(cullers) and not is_of_culler
+        return [*found, *([] if is_of_another else self._of_token(given, is_of_culler=is_of_culler))]
+
+    def _of_token(self, given: Identity, *, is_of_culler: bool = False) -> Iterator[Finding]:
+        """Check the scopes of the token that was given, which may be another one than the culler's."""
+        return rights.check_scopes(
+            given.scopes,
+            f"JUPYTERHUB_API_TOKEN, {given.owner}; no culler of this hub runs here",
+            self._wanted(given),
+            self.judged_by,
+            # --culler-flags say that it is to be judged as the culler's.
+            is_of_culler=is_of_culler or self.culler_options is not None,
+        )
 
     def _wanted(self, held_by: Identity) -> Sequence[Need] | None:
         return None if self.culler_options is None else tuple(self.culler_options.needs(held_by.scopes))

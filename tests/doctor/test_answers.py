@@ -156,3 +156,35 @@ async def test_credentials_that_the_api_server_rejects_are_wrong(place, refused)
     code, found = await found_in(place)
     assert code == 1
     assert found["cluster", "API server"][:2] == ("wrong", "Unauthorized")
+
+
+# --- The token ---
+
+
+SERVICE = {"command": ["python3", "-m", "k8s_hub.culler"], "pid": 0}
+TOKEN = ("culler", "scopes of the token")
+
+
+@pytest.mark.parametrize(
+    ("more_scopes", "services", "flags", "said"),
+    [
+        ((), {}, [], "unknown"),
+        (SERVICE_SCOPES, {}, [], "unknown"),
+        (SERVICE_SCOPES, {"other": SERVICE}, [], None),
+        (SERVICE_SCOPES, {"some": SERVICE}, [], "wrong"),
+        ((), {}, ["--culler-flags="], "wrong"),
+    ],
+)
+async def test_the_token_that_the_doctor_advises_is_not_wrong_as_a_culler_s(
+    place, more_scopes, services, flags, said
+):
+    place.scopes = [*SCOPES, *more_scopes]
+    place.answers = {"/services": (200, services)}
+    code, found = await found_in(place, *flags)
+    assert found["homes", "claims"][0] == "ok"
+    if said is None:
+        assert TOKEN not in found
+    else:
+        assert found[TOKEN][0] == said
+        assert "delete:servers" in found[TOKEN][1]
+        assert code == (said == "wrong")

@@ -249,6 +249,12 @@ def test_scopes(held, statuses):
     assert held is None or all(one.message.startswith("service x") for one in found)
 
 
+def test_a_token_that_may_be_of_another_service_lacks_nothing_for_certain():
+    (found,) = rights.check_scopes({"list:users", "read:servers"}, "service x", is_of_culler=False)
+    assert (found.status, found.advice.endswith("--culler-flags")) == (UNKNOWN, True)
+    assert found.message.startswith("service x: if this is the culler's token: The API token lacks the scope")
+
+
 # --- Pods and homes ---
 
 SETTINGS = homes.Settings(
