@@ -13,7 +13,7 @@ from k8s_hub.doctor.checks import homes, idle_culler, network, pods, rights, sto
 from k8s_hub.doctor.checks.findings import Finding, not_served, unknown, wrong
 from k8s_hub.hub.api import SERVICE_SCOPES, HubApi, Identity, UserPage
 from k8s_hub.hub.connection import HubConnection
-from k8s_hub.hub.errors import HubError
+from k8s_hub.hub.errors import BadReply, HubError, HubForbidden, HubUnavailable
 from k8s_hub.hub.listing import read_everybody
 from k8s_hub.hub.users import User
 from k8s_hub.kube.api import KubeApi
@@ -64,14 +64,28 @@ class Examination:
     judged_by: str = ""
 
     async def findings(self) -> AsyncIterator[Finding]:
-        """Yield the findings of all checks; raise `KubeError` if the API server does not answer."""
-        for found in versions.check_versions(await self._versions()):
+        """Yield the findings of all checks. A check that gets an error is unknown, and the others go on."""
+        server, lost = await self._server()
+        for found in versions.check_versions(await self._versions(server)):
             yield found
-        for found in (*await self._of_rights(), *await self._of_storage()):
-            yield found
-        found_pods = await self._if_allowed(PODS, self.settings.namespace)
-        for found in await self._of_network(found_pods or ()):
-            yield found
+        found_pods: list[Raw] | KubeError | None = lost
+        try:
+            if lost is not None:
+                raise lost
+            for check in (self._of_rights, self._of_storage):
+                for found in await check():
+                    yield found
+            found_pods = await self._listed(PODS)
+            for found in await self._of_network(found_pods if isinstance(found_pods, list) else ()):
+                yield found
+        except KubeError as error:  # one that no request escapes
+            found_pods = error
+            yield wrong(
+                "cluster",
+                "API server",
+                str(error),
+                advice="check the kubeconfig or service account, and that the API server is reachable",
+            )
         async for found in self._of_hub(found_pods):
             yield found
 
@@ -81,14 +95,18 @@ class Examination:
             answers = {right: await self._may(right) for right in wanted}
         except NotFound:
             return [not_served(rights.CHECK, rights.ACCOUNT, "access reviews")]
+        except KubeError as error:
+            return [_without_answer(rights.CHECK, rights.ACCOUNT, error)]
         return list(rights.check_rights(answers))
 
     async def _of_storage(self) -> Sequence[Finding]:
+        subject = storage.subject_of(self.storage_class)
         try:
             classes = await self._if_allowed(STORAGE_CLASSES, None)
         except NotFound:
-            subject = storage.subject_of(self.storage_class)
             return [not_served(storage.CHECK, subject, "storage classes")]
+        except KubeError as error:
+            return [_without_answer(storage.CHECK, subject, error)]
         return list(storage.check_storage(classes, self.storage_class))
 
     async def _of_network(self, found_pods: Sequence[Raw]) -> Sequence[Finding]:
@@ -96,9 +114,11 @@ class Examination:
             policies = await self._if_allowed(NETWORK_POLICIES, self.settings.namespace)
         except NotFound:
             return [not_served(network.CHECK, network.POLICIES, "network policies")]
+        except KubeError as error:
+            return [_without_answer(network.CHECK, network.POLICIES, error)]
         return list(network.check_network(policies, found_pods, self.port))
 
-    async def _of_hub(self, found_pods: Sequence[Raw] | None) -> AsyncIterator[Finding]:
+    async def _of_hub(self, found_pods: list[Raw] | KubeError | None) -> AsyncIterator[Finding]:
         """Yield the findings that need the hub: the culler's scopes, and the users' pods and claims."""
         if self.hub is None:
             for found in (*rights.check_scopes(None), *_unseen("there is no token for the hub")):
@@ -111,12 +131,14 @@ class Examination:
             missing = [scope for scope in SCOPES if scope not in held]
             users = None if missing else await _everybody(self.hub)
         except HubError as error:
-            yield wrong(
-                "hub", "REST API", str(error), advice="check that --url and the token belong to the hub"
-            )
+            yield wrong("hub", "REST API", str(error), advice=_advice_about_hub(error))
             return
         if users is None:
             for found in _unseen(f"the token lacks the scope {', '.join(missing)}"):
+                yield found
+            return
+        if isinstance(users, BadReply):
+            for found in _unseen(f"the hub's list of users is not whole: {users}", "run doctor again"):
                 yield found
             return
         for found in await self._of_users(users, found_pods):
@@ -128,7 +150,7 @@ class Examination:
             return await self._of_services(given)
         try:
             culler = await self.culler.identity()
-        except HubError as error:
+        except HubForbidden as error:
             return [
                 wrong(
                     rights.SCOPES_CHECK,
@@ -137,6 +159,9 @@ class Examination:
                     advice="restart the hub and its services: the culler has a token that the hub does not know",
                 )
             ]
+        except HubError as error:
+            what = f"the hub did not tell the scopes of the culler that runs here: {error}"
+            return [unknown(rights.SCOPES_CHECK, rights.SUBJECT, what, advice=_advice_about_hub(error))]
         whose = f"{culler.owner}, the culler that runs here"
         of_token = rights.check_scopes(culler.scopes, whose, self._wanted(culler), self.judged_by)
         return [*await self._of_page(culler.owner), *of_token]
@@ -159,7 +184,13 @@ class Examination:
         """Ask the hub which cullers it has started, because none runs here; the scopes of another service's token do not count."""
         if self.hub is None or not given.scopes.issuperset(SERVICE_SCOPES):
             return [idle_culler.not_seen(), *self._of_token(given)]
-        cullers = [each for each in await self.hub.services() if is_culler(each.command)]
+        try:
+            services = await self.hub.services()
+        except HubError as error:
+            what = f"the hub did not tell its services: {error}"
+            process = unknown(idle_culler.CHECK, idle_culler.PROCESS, what, advice=_advice_about_hub(error))
+            return [process, *self._of_token(given)]
+        cullers = [each for each in services if is_culler(each.command)]
         is_of_culler = given.owner in {f"service {each.name}" for each in cullers}
         found = idle_culler.check_cullers(cullers, state_of, self.mistakes_in)
         is_of_another = bool(cullers) and not is_of_culler
@@ -179,25 +210,32 @@ class Examination:
     def _wanted(self, held_by: Identity) -> Sequence[Need] | None:
         return None if self.culler_options is None else tuple(self.culler_options.needs(held_by.scopes))
 
-    async def _of_users(self, users: Sequence[User], found_pods: Sequence[Raw] | None) -> list[Finding]:
-        claims = await self._if_allowed(CLAIMS, self.settings.namespace)
+    async def _of_users(
+        self, users: Sequence[User], found_pods: list[Raw] | KubeError | None
+    ) -> list[Finding]:
+        # Read after the users: each claim that a saved state names exists by then.
+        claims = found_pods if isinstance(found_pods, KubeError) else await self._claims()
         if found_pods is None or claims is None:
             return list(
                 _unseen("this account may not list pods or claims", "see the findings of the check rights")
             )
+        if isinstance(found_pods, KubeError) or isinstance(claims, KubeError):
+            error = found_pods if isinstance(found_pods, KubeError) else claims
+            return list(_unseen(f"the API server did not list pods and claims: {error}", "run doctor again"))
         servers = list(homes.expected_pods(users, self.settings))
         return [
             *pods.check_pods(found_pods, servers, users),
             *homes.check_claims(users, claims, self.settings),
         ]
 
-    async def _versions(self) -> Mapping[str, str | None]:
+    async def _server(self) -> tuple[Raw, KubeError | None]:
+        """Return what the API server says of its version, and the error if no request reaches it."""
         try:
-            server = await self.kube.version()
-        except (Forbidden, NotFound) as error:
-            if error.code == UNAUTHORIZED:
-                raise
-            server = {}
+            return await self.kube.version(), None
+        except KubeError as error:
+            return {}, error if _is_of_all(error) else None
+
+    async def _versions(self, server: Raw) -> Mapping[str, str | None]:
         return {
             "k8s_hub": __version__,
             "Python": platform.python_version(),
@@ -238,6 +276,21 @@ class Examination:
             return None
         return bool(status_of(answer).get("allowed"))
 
+    async def _claims(self) -> list[Raw] | KubeError | None:
+        try:
+            return await self._listed(CLAIMS)
+        except KubeError as error:
+            return error
+
+    async def _listed(self, resource: Resource) -> list[Raw] | KubeError | None:
+        """List objects of the namespace; None if the account may not. Raise only an error that no request escapes."""
+        try:
+            return await self._if_allowed(resource, self.settings.namespace)
+        except KubeError as error:
+            if _is_of_all(error):
+                raise
+            return error
+
     async def _if_allowed(self, resource: Resource, namespace: str | None) -> list[Raw] | None:
         """List objects; None if the account may not. Raise NotFound if the API server does not serve them."""
         pages = self.kube.list_pages(resource, namespace)
@@ -257,11 +310,41 @@ def _unseen(why: str, advice: str = TOKEN_FOR_ALL) -> Iterator[Finding]:
         yield unknown(check, subject, f"not checked because {why}", advice=advice)
 
 
-async def _everybody(hub: HubApi) -> tuple[User, ...]:
+async def _everybody(hub: HubApi) -> tuple[User, ...] | BadReply:
+    """Return all users, or the error if the list was not whole twice: users were deleted between two pages."""
+
     async def read_page(offset: int) -> UserPage:
         return await hub.page(offset=offset, limit=inventory.PAGE_SIZE, with_stopped=True)
 
-    return await read_everybody(read_page)
+    try:
+        return await read_everybody(read_page)
+    except BadReply:
+        try:
+            return await read_everybody(read_page)
+        except BadReply as error:
+            return error
+
+
+def _is_of_all(error: KubeError) -> bool:
+    """Return whether no other request would be answered: the credentials are rejected, or nobody answers."""
+    return error.code == UNAUTHORIZED or (error.code == 0 and error.reason != "Odd")
+
+
+def _without_answer(check: str, subject: str, error: KubeError) -> Finding:
+    """Return the finding of a check that the API server gave an error; raise one that no request escapes."""
+    if _is_of_all(error):
+        raise error
+    return unknown(
+        check, subject, f"not checked because the API server failed: {error}", advice="run doctor again"
+    )
+
+
+def _advice_about_hub(error: HubError) -> str:
+    if error.code == 429 or error.code >= 500:
+        return "run doctor again; if the hub still fails, its log says why"
+    if isinstance(error, HubUnavailable):
+        return "check that the hub runs, and that --url leads to it"
+    return "check that --url and the token belong to the hub"
 
 
 def _version_of(distribution: str) -> str | None:
@@ -272,18 +355,5 @@ def _version_of(distribution: str) -> str | None:
 
 
 async def findings_of(examination: Examination) -> list[Finding]:
-    """Return all findings; if the API server stops answering, the findings so far and one about that."""
-    found: list[Finding] = []
-    try:
-        async for one in examination.findings():
-            found.append(one)  # noqa: PERF401 - what was found before an error stays
-    except KubeError as error:
-        found.append(
-            wrong(
-                "cluster",
-                "API server",
-                str(error),
-                advice="check the kubeconfig or service account, and that the API server is reachable",
-            )
-        )
-    return found
+    """Return all findings."""
+    return [found async for found in examination.findings()]

@@ -25,6 +25,10 @@ class Place:
     def __init__(self):
         #: By the end of the path: status and body.
         self.answers = {}
+        #: Of the hub, by token.
+        self.only_for = {}
+        #: How many first pages are followed by the deletion of a user.
+        self.leave = 0
         self.url = ""
         self.scopes = [*dict.fromkeys((*CULLER, *SCOPES, *SERVICE_SCOPES))]
         self.users = ["ada"]
@@ -39,6 +43,10 @@ class Place:
         for end in filter(path.endswith, self.answers):
             code, body = self.answers[end]
             return web.Response(status=code, text=body if isinstance(body, str) else json.dumps(body))
+        token = request.headers.get("Authorization", "").removeprefix("token ")
+        if path.startswith(HUB) and token in self.only_for:
+            code, body = self.only_for[token]
+            return web.Response(status=code, text=body)
         if path.startswith(HUB):
             return web.json_response(self._of_hub(path, request))
         return web.json_response(await self._of_cluster(path, request))
@@ -52,7 +60,11 @@ class Place:
             case "/services":
                 return {}
             case "/users":
-                return page(self.users, int(request.query["offset"]))
+                offset = int(request.query["offset"])
+                listed = page(self.users, offset)
+                if not offset and self.leave:
+                    self.users, self.leave = self.users[1:], self.leave - 1
+                return listed
 
     async def _of_cluster(self, path, request):
         name = path.rpartition("/")[2]
@@ -156,6 +168,94 @@ async def test_credentials_that_the_api_server_rejects_are_wrong(place, refused)
     code, found = await found_in(place)
     assert code == 1
     assert found["cluster", "API server"][:2] == ("wrong", "Unauthorized")
+
+
+BROKEN = (500, "boom")
+NO_HUB_CHECK = {("pods", "servers' pods"), ("homes", "claims")}
+
+
+@pytest.mark.parametrize(
+    ("broken", "unknown"),
+    [
+        ("version", {("versions", "Kubernetes")}),
+        ("reviews", {("rights", "the hub's account")}),
+        ("storageclasses", {("storage", "default class")}),
+        ("networkpolicies", {("network", "network policies")}),
+        ("pods", NO_HUB_CHECK),
+        ("persistentvolumeclaims", NO_HUB_CHECK),
+    ],
+)
+@pytest.mark.parametrize("answer", [BROKEN, (200, "<html>"), (429, "busy"), status(405, "MethodNotAllowed")])
+async def test_one_answer_that_is_missing_leaves_the_other_checks(place, broken, unknown, answer):
+    place.answers = {broken: answer}
+    code, found = await found_in(place)
+    assert (code, of(found, "wrong"), of(found, "unknown")) == (0, set(), unknown)
+    assert found["culler", "scopes of the token"][0] == "ok"
+
+
+async def test_a_cluster_that_rejects_the_credentials_leaves_the_checks_of_the_hub(place):
+    place.answers = dict.fromkeys(("version", "reviews", *LISTS, *OF_CLUSTER), status(401, "Unauthorized"))
+    _, found = await found_in(place)
+    assert found["culler", "scopes of the token"][0] == "ok"
+    assert found["versions", "jupyterhub (running)"][0] == "ok"
+    assert of(found, "wrong") == {("cluster", "API server")}
+    assert "Unauthorized" in found["homes", "claims"][1]
+
+
+# --- The hub ---
+
+LOG, TOKEN_AND_URL = "its log says why", "--url and the token belong to the hub"
+
+
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        ((503, "<html>busy"), LOG),
+        ((502, ""), LOG),
+        ((200, "<html>login"), TOKEN_AND_URL),
+        ((403, ""), TOKEN_AND_URL),
+    ],
+)
+@pytest.mark.parametrize("path", ["/user", "/users"])
+async def test_what_to_do_about_a_hub_depends_on_its_answer(place, path, answer, advice):
+    place.answers = {HUB + path: answer}
+    code, found = await found_in(place)
+    if path == "/users" and answer[0] == 200:  # see below
+        assert found["homes", "claims"][0] == "unknown"
+        return
+    assert code == 1
+    assert found["hub", "REST API"][0] == "wrong"
+    assert advice in found["hub", "REST API"][2]
+
+
+@pytest.mark.parametrize("answer", [BROKEN, (403, "Forbidden"), (200, "[]")])
+async def test_services_that_are_not_told_leave_pods_and_homes(place, answer):
+    place.answers = {f"{HUB}/services": answer}
+    code, found = await found_in(place)
+    assert (code, of(found, "wrong"), of(found, "unknown")) == (0, set(), {("culler", "process")})
+    assert found["homes", "claims"][0] == "ok"
+
+
+@pytest.mark.parametrize("deletions", [1, 2])
+async def test_a_user_who_is_deleted_between_two_pages_is_no_failure_of_the_hub(place, deletions):
+    place.users = [f"user-{number}" for number in range(120)]
+    place.leave = deletions
+    code, found = await found_in(place)
+    assert (code, of(found, "wrong")) == (0, set())
+    assert found["homes", "claims"][0] == ("ok" if deletions == 1 else "unknown")
+
+
+async def test_a_hub_that_fails_to_tell_the_culler_s_scopes_has_no_foreign_culler(place, tmp_path):
+    folder = tmp_path / "proc" / "12"
+    (folder / "cwd").mkdir(parents=True)
+    (folder / "cmdline").write_text("python3\0-m\0k8s_hub.culler\0")
+    (folder / "environ").write_text(f"JUPYTERHUB_API_URL={place.url}{HUB}\0JUPYTERHUB_API_TOKEN=of-culler\0")
+    place.only_for["of-culler"] = BROKEN
+    code, found = await found_in(place)
+    assert code == 0
+    assert found["culler", "scopes of the token"][0] == "unknown"
+    assert LOG in found["culler", "scopes of the token"][2]
+    assert found["homes", "claims"][0] == "ok"
 
 
 # --- The token ---
