@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from k8s_hub.cli import numbers, sources
 from k8s_hub.culler.application import BadOptions, IdleCuller
-from k8s_hub.culler.beside import RunningCuller, culler_of, environment_of_hub, running_cullers
+from k8s_hub.culler.beside import RunningCuller, culler_of, environment_of_hub, named_hub, running_cullers
 from k8s_hub.culler.core.needs import Options
 from k8s_hub.doctor.checks import configuration
 from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, unknown, wrong
@@ -62,6 +62,7 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
         stack.push_async_callback(connection.close)
         hub = None if where is None else HubApi(await stack.enter_async_context(HubConnection(where)))
         beside = None if where is None else culler_of(where.url, where.token)
+        others = [] if beside is not None else [*running_cullers()]
         culler = culler_page = None
         if where is not None and beside is not None:
             as_culler = replace(where, token=beside.token)
@@ -84,6 +85,7 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
             hub=hub,
             culler=culler,
             culler_page=culler_page,
+            culler_of_another=named_hub(others[0].url) if len(others) == 1 else "",
             mistakes_in=_mistakes_in,
             settings=settings,
             account=parsed.service_account,

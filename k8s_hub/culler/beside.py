@@ -15,6 +15,11 @@ PROCESSES = Path("/proc")
 MODULES = frozenset({"k8s_hub.culler", "jupyterhub_idle_culler"})
 """Only the environment of a culler has the culler's token."""
 
+SCRIPTS = frozenset({"jupyterhub-idle-culler", "cull_idle_servers.py"})
+"""As programs, or after the interpreter and its flags."""
+
+URL_FLAGS = frozenset({"url", "IdleCuller.url"})
+
 URL = "JUPYTERHUB_API_URL"
 TOKEN = "JUPYTERHUB_API_TOKEN"  # noqa: S105 - the name of the variable
 
@@ -88,9 +93,8 @@ def running_cullers() -> Iterator[RunningCuller]:
         token = environment.get(TOKEN, "").strip()
         if token:
             # A flag overrides the variable; the chart sets both.
-            urls = [word.removeprefix("--url=") for word in words if word.startswith("--url=")]
             yield RunningCuller(
-                url=[environment.get(URL, ""), *urls][-1],
+                url=[environment.get(URL, ""), *_urls_in(words)][-1],
                 token=token,
                 flags=flags_of(words),
                 directory=process / "cwd",
@@ -108,8 +112,13 @@ def culler_of(url: str, token: str) -> RunningCuller | None:
 
 
 def is_culler(words: Sequence[str]) -> bool:
-    """Return whether this is the command of a culler: a module, or ``k8s-hub cull``."""
-    return bool(MODULES & set(words)) or flags_of(words) is not None
+    """Return whether this is the command of a culler: a module, a script, or ``k8s-hub cull``."""
+    if MODULES & set(words) or flags_of(words) is not None:
+        return True
+    program, *arguments = words or [""]
+    script = next((word for word in arguments if not word.startswith("-")), "")
+    is_python = Path(program).name.startswith("python")
+    return not SCRIPTS.isdisjoint({Path(program).name, Path(script).name if is_python else ""})
 
 
 def flags_of(words: Sequence[str]) -> Sequence[str] | None:
@@ -136,6 +145,14 @@ def state_of(pid: int) -> ProcessState:
 
 def _words_of(process: Path) -> Sequence[str]:
     return os.fsdecode((process / "cmdline").read_bytes()).removesuffix("\0").split("\0")
+
+
+def _urls_in(words: Sequence[str]) -> Iterator[str]:
+    """Yield the values of all flags for the URL: ``--url=X``, ``--url X`` or ``--IdleCuller.url=X``."""
+    for word, following in pairwise([*words, ""]):
+        name, is_joined, value = word.lstrip("-").partition("=")
+        if word.startswith("-") and name in URL_FLAGS:
+            yield value if is_joined else following
 
 
 def _page_in(environment: Mapping[str, str]) -> str:

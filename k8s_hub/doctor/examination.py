@@ -51,6 +51,8 @@ class Examination:
     culler: HubApi | None
     #: To the page of that culler; None: it has none.
     culler_page: HubConnection | None
+    #: The hub of the only culler that runs beside the command, if it has another URL; empty: none runs here.
+    culler_of_another: str
     mistakes_in: idle_culler.MistakesIn
     settings: homes.Settings
     #: A service account of the namespace; None: the account that runs the command.
@@ -147,7 +149,9 @@ class Examination:
     async def _of_culler(self, given: Identity) -> Sequence[Finding]:
         """Check the culler that runs here, and its scopes; without one, the hub's services and the token that was given."""
         if self.culler is None:
-            return await self._of_services(given)
+            at = self.culler_of_another
+            other = [idle_culler.has_another_url(at)] if at else []
+            return [*other, *await self._of_services(given)]
         try:
             culler = await self.culler.identity()
         except HubForbidden as error:

@@ -39,6 +39,16 @@ def not_seen() -> Finding:
     )
 
 
+def has_another_url(hub: str) -> Finding:
+    """Return the finding of a culler that runs here, whose hub has this URL and not the one that the doctor asks."""
+    return unknown(
+        CHECK,
+        "URL of the hub",
+        f"a culler of {hub} runs here, which is not the URL that the doctor asks",
+        advice="if both lead to one hub, run doctor with the culler's URL as --url",
+    )
+
+
 def _of_process(name: str, state: ProcessState, mistakes: Sequence[str]) -> Finding:
     match state:
         case ProcessState.RUNS:
