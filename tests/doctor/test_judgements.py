@@ -188,6 +188,8 @@ INTO, OUT = "Ingress", "Egress"
             [policy(HUB, policyTypes=[OUT], egress=[{"ports": [{"port": 8888, "protocol": "TCP"}]}])],
             [FINE, FINE],
         ),
+        ([policy(HUB, policyTypes=[OUT], egress=[{"ports": [{"port": "notebook-port"}]}])], [FINE, FINE]),
+        ([policy(HUB, policyTypes=[OUT], egress=[{"ports": [{"port": "http"}]}])], [FINE, WRONG]),
         ([policy(HUB, policyTypes=[OUT], egress=[{"ports": [{"port": 443}]}])], [FINE, WRONG]),
         ([policy(HUB, policyTypes=[INTO, OUT])], [FINE, WRONG]),
         (None, [UNKNOWN]),
