@@ -109,7 +109,18 @@ class Examination:
             return [not_served(storage.CHECK, subject, "storage classes")]
         except KubeError as error:
             return [_without_answer(storage.CHECK, subject, error)]
-        return list(storage.check_storage(classes, self.storage_class))
+        has_claims = True if classes is None or storage.default_classes(classes) else await self._has_claims()
+        return list(storage.check_storage(classes, self.storage_class, has_claims=has_claims))
+
+    async def _has_claims(self) -> bool:
+        """Return whether a spawner has made a claim in the namespace; True if that is not known."""
+        try:
+            page = await self.kube.list_page(
+                CLAIMS, self.settings.namespace, label_selector=inventory.MADE_BY_SPAWNERS, limit=1
+            )
+        except KubeError:
+            return True
+        return bool(page.items)
 
     async def _of_network(self, found_pods: Sequence[Raw]) -> Sequence[Finding]:
         try:

@@ -73,7 +73,12 @@ class Place:
         if request.method == "POST":
             return {**await request.json(), "status": {"allowed": True}}
         kind = (LISTS | OF_CLUSTER)[name]
-        items = self.objects.get(name, [])
+        label, _, value = request.query.get("labelSelector", "").partition("=")
+        items = [
+            item
+            for item in self.objects.get(name, [])
+            if not label or item["metadata"]["labels"].get(label) == value
+        ]
         return {
             "kind": f"{kind}List",
             "apiVersion": "v1",
@@ -200,6 +205,24 @@ async def test_a_cluster_that_rejects_the_credentials_leaves_the_checks_of_the_h
     assert found["versions", "jupyterhub (running)"][0] == "ok"
     assert of(found, "wrong") == {("cluster", "API server")}
     assert "Unauthorized" in found["homes", "claims"][1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "answers", "said"),
+    [
+        ({"component": "singleuser-storage"}, {}, "wrong"),
+        ({"component": "database"}, {}, "note"),
+        (None, {}, "note"),
+        (None, {"persistentvolumeclaims": status(403, "Forbidden")}, "wrong"),
+    ],
+)
+async def test_without_a_default_class_the_claims_tell_whether_the_hub_needs_one(
+    place, labels, answers, said
+):
+    place.objects = {} if labels is None else {"persistentvolumeclaims": [made("claim-ada", labels=labels)]}
+    place.answers = answers
+    code, found = await found_in(place)
+    assert (code, found["storage", "default class"][0]) == (said == "wrong", said)
 
 
 # --- The hub ---

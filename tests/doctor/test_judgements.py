@@ -153,6 +153,21 @@ def test_storage(classes, wanted, statuses):
     assert [found.status for found in storage.check_storage(classes, wanted)] == statuses
 
 
+def test_a_class_that_is_marked_as_default_by_the_older_annotation_is_the_default():
+    old = storage_class("fast")
+    old["metadata"]["annotations"]["storageclass.beta.kubernetes.io/is-default-class"] = "true"
+    assert [(found.status, found.message) for found in storage.check_storage([old], None)] == [(FINE, "fast")]
+
+
+@pytest.mark.parametrize(
+    ("classes", "wanted", "status"),
+    [([], None, NOTED), ([storage_class("slow")], None, NOTED), ([], "slow", WRONG)],
+)
+def test_a_hub_that_has_made_no_claims_may_need_no_default_class(classes, wanted, status):
+    (found,) = storage.check_storage(classes, wanted, has_claims=False)
+    assert found.status is status
+
+
 # --- Network ---
 
 
