@@ -1,6 +1,7 @@
 """``k8s-hub VERB ...``: finds the verb and passes its arguments on."""
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -61,14 +62,28 @@ def parser_of(
 def run_verb(verbs: Mapping[str, tuple[str, str]], parsed: argparse.Namespace) -> int:
     """Import the verb's module, pass it the arguments, and return its exit code."""
     try:
-        code = int(import_module(verbs[parsed.verb][0]).run(parsed.arguments))
-        sys.stdout.flush()
+        try:
+            code = int(import_module(verbs[parsed.verb][0]).run(parsed.arguments))
+        finally:  # also if the verb exits
+            if sys.stdout is not None:  # None: it is closed
+                sys.stdout.flush()
     except BrokenPipeError:  # the reader of the output, such as head, has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush
+        _discard_output()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _discard_output()
+        print(f"k8s-hub: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:  # the verb does not handle signals yet, and has started nothing
         return 128 + signal.SIGINT
     return code
+
+
+def _discard_output() -> None:
+    """Lead the output to nowhere, for the interpreter's own flush at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

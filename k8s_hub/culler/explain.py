@@ -174,13 +174,15 @@ async def _explained(
     for server in servers:
         try:
             decision = await explaining.decide(server)
-            _print(*explaining.of_server(server, decision, as_json=as_json))
-            if decision is not None and not decision.verdict.culls:
-                is_kept_by.append(server)
+            lines = list(explaining.of_server(server, decision, as_json=as_json))
         except Exception as error:  # noqa: BLE001 - a hook may raise anything
             _complain(f"{server}: could not decide: {error!r}")
             is_kept_by.append(server)
             is_whole = False
+            continue
+        _print(*lines)  # an error of the output is none of the decision
+        if decision is not None and not decision.verdict.culls:
+            is_kept_by.append(server)
     if of_user:
         _print(*explaining.of_user(is_kept_by, as_json=as_json))
     return is_whole
