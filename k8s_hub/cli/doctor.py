@@ -3,8 +3,9 @@
 import argparse
 import json
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, chdir
+from contextlib import AsyncExitStack, chdir, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -116,9 +117,14 @@ def _culler_options(flags: str) -> Options:
     """Read the flags of a culler, as `k8s-hub cull explain` takes them; exit if they are invalid."""
     culler = JudgedCuller()
     try:
-        culler.initialize(shlex.split(flags))
+        with redirect_stdout(sys.stderr):  # for a config file that prints
+            culler.initialize(shlex.split(flags))
     except ValueError as error:  # an unmatched quote
         raise argparse.ArgumentTypeError(f"{flags!r}: {error}") from error
+    except BadOptions:
+        raise
+    except SystemExit as error:
+        raise argparse.ArgumentTypeError(f"{flags!r}: {_why_it_exits(error)}") from None
     return culler.scope_options
 
 
@@ -174,16 +180,24 @@ def _options_to_judge(given: Options | None, beside: RunningCuller | None) -> tu
         return None, ""
     culler = CullerBeside()
     try:
-        with chdir(beside.directory):
+        # A config file is a program: what it prints is no output of the doctor.
+        with chdir(beside.directory), redirect_stdout(sys.stderr):
             culler.initialize(list(beside.flags))
             options = culler.scope_options
-    except (BadOptions, OSError) as error:
-        why = error.paragraph if isinstance(error, BadOptions) else str(error.strerror)
+    except (SystemExit, OSError) as error:
+        why = str(error.strerror) if isinstance(error, OSError) else _why_it_exits(error)
         return (
             None,
             f"the scopes are judged by the default options; the options of the culler that runs here: {why}",
         )
     return options, "the scopes are judged by the flags and files of the culler that runs here"
+
+
+def _why_it_exits(exit_: SystemExit) -> str:
+    """Return why a culler's options were refused, or that its config file has ended the reading."""
+    if isinstance(exit_, BadOptions):
+        return exit_.paragraph
+    return f"their reading ended with sys.exit({exit_.code!r}), as in a config file"
 
 
 def _mistakes_in(flags: Sequence[str]) -> Sequence[str]:

@@ -268,17 +268,60 @@ async def test_a_user_who_is_deleted_between_two_pages_is_no_failure_of_the_hub(
     assert found["homes", "claims"][0] == ("ok" if deletions == 1 else "unknown")
 
 
-async def test_a_hub_that_fails_to_tell_the_culler_s_scopes_has_no_foreign_culler(place, tmp_path):
+def beside_it(place, tmp_path, *flags):
+    """Start a culler of the hub beside the command."""
     folder = tmp_path / "proc" / "12"
     (folder / "cwd").mkdir(parents=True)
-    (folder / "cmdline").write_text("python3\0-m\0k8s_hub.culler\0")
+    (folder / "cmdline").write_text("\0".join(["python3", "-m", "k8s_hub.culler", *flags, ""]))
     (folder / "environ").write_text(f"JUPYTERHUB_API_URL={place.url}{HUB}\0JUPYTERHUB_API_TOKEN=of-culler\0")
+
+
+async def test_a_hub_that_fails_to_tell_the_culler_s_scopes_has_no_foreign_culler(place, tmp_path):
+    beside_it(place, tmp_path)
     place.only_for["of-culler"] = BROKEN
     code, found = await found_in(place)
     assert code == 0
     assert found["culler", "scopes of the token"][0] == "unknown"
     assert LOG in found["culler", "scopes of the token"][2]
     assert found["homes", "claims"][0] == "ok"
+
+
+# --- The culler that runs beside the command ---
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("sys.exit(3)", "sys.exit(3)"),
+        ("sys.exit()", "sys.exit(None)"),
+        ("print('hello')", None),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
+async def test_a_culler_s_config_file_that_exits_or_prints_changes_no_other_finding(
+    place, tmp_path, line, why
+):
+    beside_it(place, tmp_path, "--config=c.py")
+    (tmp_path / "proc" / "12" / "cwd" / "c.py").write_text(f"import sys\n{line}\n")
+    code, found = await found_in(place)
+    assert code == 0
+    said = found["culler", "options"][1]
+    assert said.startswith("the scopes are judged by ")
+    assert "flags and files" in said if why is None else why in said
+
+
+@pytest.mark.parametrize(("line", "code"), [("sys.exit(3)", 2), ("print('hello')", None)])
+def test_a_config_file_in_culler_flags_does_not_end_the_doctor_silently(tmp_path, capsys, line, code):
+    (tmp_path / "c.py").write_text(f"import sys\n{line}\n")
+    arguments = [f"--culler-flags=--config={tmp_path}/c.py"]
+    if code is None:
+        doctor._parser().parse_args(arguments)
+    else:
+        with pytest.raises(SystemExit) as ended:
+            doctor._parser().parse_args(arguments)
+        assert ended.value.code == code
+        assert "sys.exit(3)" in capsys.readouterr().err
+    assert capsys.readouterr().out == ""
 
 
 # --- The token ---
