@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from k8s_hub._version import __version__
 
@@ -32,6 +33,9 @@ VERBS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0, 1 for a failure, 2 for wrong usage, 128 and more for a signal."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # None: it is closed
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal's encoding lacks
     parser = parser_of(
         VERBS, prog="k8s-hub", description="A JupyterHub spawner and idle culler for Kubernetes."
     )

@@ -103,6 +103,18 @@ def test_a_reader_that_has_enough_ends_the_command_without_a_traceback(arguments
     assert said == (128 + signal.SIGPIPE, "")
 
 
+def test_a_name_that_the_output_s_encoding_lacks_is_escaped(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    missing = tmp_path / "zoë"
+    ended = subprocess.run(
+        [sys.executable, "-m", "k8s_hub", "doctor", "--kubeconfig", str(missing)],
+        capture_output=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert b"zo\\xeb" in ended.stdout
+
+
 @PRINTING
 def test_a_disk_that_is_full_is_one_sentence(arguments):
     with Path("/dev/full").open("w") as full:
