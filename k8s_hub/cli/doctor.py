@@ -106,11 +106,11 @@ def _of_configuration(path: Path | None) -> Iterator[Finding]:
     if path is None:
         return
     try:
-        text = path.read_text()
-    except (OSError, UnicodeError) as error:
+        content = path.read_bytes()  # as Python reads it: its first lines may name an encoding
+    except OSError as error:
         yield unknown(configuration.CHECK, str(path), f"cannot be read: {error}")
         return
-    yield from configuration.check_sections(text, str(path))
+    yield from configuration.check_sections(content, str(path))
 
 
 def _culler_options(flags: str) -> Options:
@@ -121,8 +121,8 @@ def _culler_options(flags: str) -> Options:
             culler.initialize(shlex.split(flags))
     except ValueError as error:  # an unmatched quote
         raise argparse.ArgumentTypeError(f"{flags!r}: {error}") from error
-    except BadOptions:
-        raise
+    except BadOptions as refused:  # and printed
+        raise BadOptions(refused.sentences, 2) from None
     except SystemExit as error:
         raise argparse.ArgumentTypeError(f"{flags!r}: {_why_it_exits(error)}") from None
     return culler.scope_options
@@ -197,6 +197,8 @@ def _why_it_exits(exit_: SystemExit) -> str:
     """Return why a culler's options were refused, or that its config file has ended the reading."""
     if isinstance(exit_, BadOptions):
         return exit_.paragraph
+    if not exit_.code:
+        return "they end before the culler starts, as --help does"
     return f"their reading ended with sys.exit({exit_.code!r}), as in a config file"
 
 

@@ -188,11 +188,7 @@ class Examination:
         try:
             reply = await self.culler_page.request("GET", "/health", scope="none")
         except HubError:
-            return [
-                unknown(
-                    idle_culler.CHECK, idle_culler.SWEEPS, f"{owner}: its page does not say whether it sweeps"
-                )
-            ]
+            return [idle_culler.says_nothing(owner)]
         return [idle_culler.check_health(owner, reply.body if isinstance(reply.body, Mapping) else {})]
 
     async def _of_services(self, given: Identity) -> Sequence[Finding]:

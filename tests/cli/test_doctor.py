@@ -31,6 +31,8 @@ def test_without_a_cluster_it_says_where_it_looked(capsys):
         (["--port=many"], "'many'"),
         (["--port=99999"], "'99999' is not a port from 0 to 65535"),
         (["--nonsense"], "--nonsense"),
+        (["--culler-flags=--timeout=1h"], "of an IdleCuller instance expected an int, not the str '1h'"),
+        (["--culler-flags=--help"], "they end before the culler starts, as --help does"),
     ],
 )
 def test_wrong_usage(arguments, words, capsys):
@@ -58,3 +60,16 @@ def test_all_mistakes_of_a_culler_s_flags_are_found_and_those_of_its_rules_file(
     assert len(said) == len(words)
     assert all(word in line for word, line in zip(words, said, strict=True)), said
     assert doctor._mistakes_in(["--rules-file=of-its-folder.yaml"]) == ()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfc.KubeSpwner.image = 'a'",
+        "# coding: latin-1\nc.KubeSpwner.image = 'Zürich'".encode("latin-1"),
+    ],
+)
+def test_a_hub_s_configuration_is_read_as_python_reads_it(tmp_path, content):
+    (tmp_path / "config.py").write_bytes(content)
+    (found,) = doctor._of_configuration(tmp_path / "config.py")
+    assert "did you mean KubeSpawner?" in found.message

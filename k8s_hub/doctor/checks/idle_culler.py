@@ -74,8 +74,15 @@ def _of_process(name: str, state: ProcessState, mistakes: Sequence[str]) -> Find
             )
 
 
+def says_nothing(owner: str) -> Finding:
+    """Return the finding of a culler whose page does not answer as a culler's."""
+    return unknown(CHECK, SWEEPS, f"{owner}: its page does not say whether it sweeps")
+
+
 def check_health(owner: str, health: Mapping[str, Any]) -> Finding:
     """Check what the culler's page says of the culler."""
+    if not isinstance(health.get("healthy"), bool):
+        return says_nothing(owner)
     reason = str(health.get("reason"))
     if health.get("healthy") is True:
         return fine(CHECK, SWEEPS, f"{owner}: {reason}")
