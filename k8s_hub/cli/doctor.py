@@ -15,7 +15,7 @@ from k8s_hub.culler.application import BadOptions, IdleCuller
 from k8s_hub.culler.beside import RunningCuller, culler_of, environment_of_hub, named_hub, running_cullers
 from k8s_hub.culler.core.needs import Options
 from k8s_hub.doctor.checks import configuration
-from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, unknown, wrong
+from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, unknown
 from k8s_hub.doctor.checks.homes import Settings
 from k8s_hub.doctor.database import findings_of_database
 from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
@@ -56,11 +56,14 @@ async def _run(parsed: argparse.Namespace, where: HubConnectionSettings | None) 
 
 async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | None) -> list[Finding]:
     async with AsyncExitStack() as stack:
+        kube: KubeApi | KubeError
         try:
             connection = await sources.open_cluster(parsed)
         except KubeError as error:
-            return [wrong("cluster", "API server", str(error))]
-        stack.push_async_callback(connection.close)
+            kube = error
+        else:
+            kube = KubeApi(connection)
+            stack.push_async_callback(connection.close)
         hub = None if where is None else HubApi(await stack.enter_async_context(HubConnection(where)))
         beside = None if where is None else culler_of(where.url, where.token)
         others = [] if beside is not None else [*running_cullers()]
@@ -82,7 +85,7 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
         )
         culler_options, judged_by = _options_to_judge(parsed.culler_flags, beside)
         examination = Examination(
-            kube=KubeApi(connection),
+            kube=kube,
             hub=hub,
             culler=culler,
             culler_page=culler_page,

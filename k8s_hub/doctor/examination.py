@@ -44,7 +44,8 @@ IN_THE_HUB = ("jupyterhub", "kubernetes-asyncio")
 class Examination:
     """The cluster and hub to examine, and the hub's settings."""
 
-    kube: KubeApi
+    #: An error: there is none.
+    kube: KubeApi | KubeError
     #: None without a token.
     hub: HubApi | None
     #: With the token of a culler of this hub that runs beside the command; None: there is none.
@@ -115,7 +116,7 @@ class Examination:
     async def _has_claims(self) -> bool:
         """Return whether a spawner has made a claim in the namespace; True if that is not known."""
         try:
-            page = await self.kube.list_page(
+            page = await self._cluster.list_page(
                 CLAIMS, self.settings.namespace, label_selector=inventory.MADE_BY_SPAWNERS, limit=1
             )
         except KubeError:
@@ -239,8 +240,16 @@ class Examination:
             *homes.check_claims(users, claims, self.settings),
         ]
 
+    @property
+    def _cluster(self) -> KubeApi:
+        if isinstance(self.kube, KubeError):
+            raise self.kube
+        return self.kube
+
     async def _server(self) -> tuple[Raw, KubeError | None]:
         """Return what the API server says of its version, and the error if no request reaches it."""
+        if isinstance(self.kube, KubeError):
+            return {}, self.kube
         try:
             return await self.kube.version(), None
         except KubeError as error:
@@ -280,7 +289,7 @@ class Examination:
             asked["groups"] = list(of_all)
         body = {"apiVersion": kind.api_version, "kind": kind.kind, "spec": asked}
         try:
-            answer = await self.kube.create(kind, None, body)
+            answer = await self._cluster.create(kind, None, body)
         except Forbidden as error:
             if error.code == UNAUTHORIZED:
                 raise
@@ -304,7 +313,7 @@ class Examination:
 
     async def _if_allowed(self, resource: Resource, namespace: str | None) -> list[Raw] | None:
         """List objects; None if the account may not. Raise NotFound if the API server does not serve them."""
-        pages = self.kube.list_pages(resource, namespace)
+        pages = self._cluster.list_pages(resource, namespace)
         try:
             return [item async for page in pages for item in page.items]
         except Forbidden as error:

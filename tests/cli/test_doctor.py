@@ -16,11 +16,15 @@ def _nowhere(monkeypatch, tmp_path):
     monkeypatch.setattr(beside, "PROCESSES", tmp_path / "proc")  # no culler of this machine
 
 
-def test_without_a_cluster_it_says_where_it_looked(capsys):
-    assert doctor.run(["--json"]) == 1
-    (found,) = json.loads(capsys.readouterr().out)["findings"]
-    assert (found["check"], found["status"]) == ("cluster", "wrong")
-    assert "missing" in found["message"]
+def test_without_a_cluster_it_says_where_it_looked_and_checks_the_rest(capsys, tmp_path):
+    (tmp_path / "config.py").write_text("c.KubeSpawner.image = 'a'\n")
+    arguments = [f"--hub-config={tmp_path}/config.py", f"--db-url=sqlite:///{tmp_path}/none.sqlite"]
+    assert doctor.run(["--json", *arguments]) == 1
+    found = json.loads(capsys.readouterr().out)["findings"]
+    (wrong,) = (one for one in found if one["status"] == "wrong")
+    assert (wrong["check"], wrong["subject"]) == ("cluster", "API server")
+    assert "missing" in wrong["message"]
+    assert {"configuration", "database", "versions", "culler"} <= {one["check"] for one in found}
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,13 @@ def test_ctrl_c_while_a_verb_is_still_being_loaded_ends_without_a_traceback(monk
     assert capsys.readouterr().err == ""
 
 
+@pytest.fixture
+def _no_hub(monkeypatch):
+    """A hub where nothing listens, so that the command asks no culler of this machine for another."""
+    monkeypatch.setenv("JUPYTERHUB_API_URL", "http://127.0.0.1:9/hub/api")
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "of-no-hub")
+
+
 PRINTING = pytest.mark.parametrize(
     "arguments",
     [
@@ -94,6 +101,7 @@ def printing_to(output, arguments, *, before="exec"):
     return ended.returncode, ended.stderr
 
 
+@pytest.mark.usefixtures("_no_hub")
 @PRINTING
 def test_a_reader_that_has_enough_ends_the_command_without_a_traceback(arguments):
     reading, writing = os.pipe()
@@ -103,6 +111,7 @@ def test_a_reader_that_has_enough_ends_the_command_without_a_traceback(arguments
     assert said == (128 + signal.SIGPIPE, "")
 
 
+@pytest.mark.usefixtures("_no_hub")
 def test_a_name_that_the_output_s_encoding_lacks_is_escaped(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     missing = tmp_path / "zoë"
@@ -115,6 +124,7 @@ def test_a_name_that_the_output_s_encoding_lacks_is_escaped(monkeypatch, tmp_pat
     assert b"zo\\xeb" in ended.stdout
 
 
+@pytest.mark.usefixtures("_no_hub")
 @PRINTING
 def test_a_disk_that_is_full_is_one_sentence(arguments):
     with Path("/dev/full").open("w") as full:
@@ -122,6 +132,7 @@ def test_a_disk_that_is_full_is_one_sentence(arguments):
     assert said == (1, "k8s-hub: the output cannot be written: No space left on device\n")
 
 
+@pytest.mark.usefixtures("_no_hub")
 @pytest.mark.parametrize("arguments", [["doctor", "--kubeconfig", "/nowhere"]])
 def test_without_an_output_a_command_works(arguments):
     assert printing_to(None, arguments, before="exec >&-;") == (1, "")

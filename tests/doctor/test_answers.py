@@ -225,6 +225,14 @@ async def test_without_a_default_class_the_claims_tell_whether_the_hub_needs_one
     assert (code, found["storage", "default class"][0]) == (said == "wrong", said)
 
 
+async def test_without_a_cluster_the_hub_is_checked(place, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    code, found = await found_in(place)
+    assert (code, of(found, "wrong")) == (1, {("cluster", "API server")})
+    assert found["culler", "scopes of the token"][0] == "ok"
+    assert "/nowhere" in found["homes", "claims"][1]
+
+
 # --- The hub ---
 
 LOG, TOKEN_AND_URL = "its log says why", "--url and the token belong to the hub"
