@@ -237,6 +237,7 @@ class Examination:
         servers = list(homes.expected_pods(users, self.settings))
         return [
             *pods.check_pods(found_pods, servers, users),
+            *homes.unnamed_pods(users, self.settings),
             *homes.check_claims(users, claims, self.settings),
         ]
 

@@ -510,6 +510,27 @@ def test_a_claim_that_a_server_elsewhere_has_in_its_state_is_not_taken_here():
     assert rows[0][:2] == ("ada", FINE)
 
 
+def test_names_with_the_number_of_a_user_are_unknown_until_they_are_saved():
+    """The hub's API does not tell the number."""
+    ada = user("ada", default=server("claim-1", pod="jupyter-1"))
+    numbered = {"claim_template": "claim-{userid}", "pod_template": "jupyter-{userid}"}
+    claims = [claim("claim-1"), claim("claim-2")]
+    assert judged_homes(claims, ada, user("bob"), user("zoe"), **numbered) == [
+        ("ada", FINE, "claim-1: the saved state names it"),
+        (
+            "claims of first starts",
+            UNKNOWN,
+            "bob and 1 more: not checked: the template has {userid}, and the hub does not tell the users' numbers",
+        ),
+    ]
+    settings = replace(SETTINGS, **numbered)
+    assert [pod.name for pod in homes.expected_pods([ada, user("bob")], settings)] == ["jupyter-1"]
+    (unnamed,) = homes.unnamed_pods([ada, user("bob")], settings)
+    assert (unnamed.check, unnamed.status, unnamed.message[:5]) == (pods.CHECK, UNKNOWN, "bob: ")
+    assert list(homes.unnamed_pods([ada], settings)) == []
+    assert list(homes.unnamed_pods([user("bob")], SETTINGS)) == []
+
+
 # --- Claims besides the home ---
 
 
