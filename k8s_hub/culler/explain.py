@@ -221,15 +221,18 @@ def _chosen(user: User, name: str | None) -> Sequence[Server]:
 
 def _stopped_line(server: Server, stop: Stop | None, now: Clock) -> str:
     reason = "is stopped" if _was_started(server) else "was never started"
-    line = {
+    line: dict[str, Any] = {
         "time": timestamps.format_exact(now()),
         "user": server.user,
         "server": server.name,
+        "action": None,
         "verdict": None,
+        "cause": None,
         "reason": reason,
+        "changes": [],
     }
     if stop is not None:
-        at = timestamps.format_seconds(stop.at)
+        at = timestamps.format_exact(stop.at)
         line |= {"stopped_at": at, "stopped_because": stop.reason, "rule": stop.rule}
     return json.dumps(line)
 
