@@ -3,18 +3,19 @@
 import argparse
 import json
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, chdir
+from contextlib import AsyncExitStack, chdir, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from k8s_hub.cli import numbers, sources
 from k8s_hub.culler.application import BadOptions, IdleCuller
-from k8s_hub.culler.beside import RunningCuller, culler_of, environment_of_hub
+from k8s_hub.culler.beside import RunningCuller, culler_of, environment_of_hub, named_hub, running_cullers
 from k8s_hub.culler.core.needs import Options
 from k8s_hub.doctor.checks import configuration
-from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, unknown, wrong
+from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, unknown
 from k8s_hub.doctor.checks.homes import Settings
 from k8s_hub.doctor.database import findings_of_database
 from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
@@ -55,13 +56,17 @@ async def _run(parsed: argparse.Namespace, where: HubConnectionSettings | None) 
 
 async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | None) -> list[Finding]:
     async with AsyncExitStack() as stack:
+        kube: KubeApi | KubeError
         try:
             connection = await sources.open_cluster(parsed)
         except KubeError as error:
-            return [wrong("cluster", "API server", str(error))]
-        stack.push_async_callback(connection.close)
+            kube = error
+        else:
+            kube = KubeApi(connection)
+            stack.push_async_callback(connection.close)
         hub = None if where is None else HubApi(await stack.enter_async_context(HubConnection(where)))
         beside = None if where is None else culler_of(where.url, where.token)
+        others = [] if beside is not None else [*running_cullers()]
         culler = culler_page = None
         if where is not None and beside is not None:
             as_culler = replace(where, token=beside.token)
@@ -80,10 +85,11 @@ async def _findings(parsed: argparse.Namespace, where: HubConnectionSettings | N
         )
         culler_options, judged_by = _options_to_judge(parsed.culler_flags, beside)
         examination = Examination(
-            kube=KubeApi(connection),
+            kube=kube,
             hub=hub,
             culler=culler,
             culler_page=culler_page,
+            culler_of_another=named_hub(others[0].url) if len(others) == 1 else "",
             mistakes_in=_mistakes_in,
             settings=settings,
             account=parsed.service_account,
@@ -103,20 +109,25 @@ def _of_configuration(path: Path | None) -> Iterator[Finding]:
     if path is None:
         return
     try:
-        text = path.read_text()
-    except (OSError, UnicodeError) as error:
+        content = path.read_bytes()  # as Python reads it: its first lines may name an encoding
+    except OSError as error:
         yield unknown(configuration.CHECK, str(path), f"cannot be read: {error}")
         return
-    yield from configuration.check_sections(text, str(path))
+    yield from configuration.check_sections(content, str(path))
 
 
 def _culler_options(flags: str) -> Options:
     """Read the flags of a culler, as `k8s-hub cull explain` takes them; exit if they are invalid."""
     culler = JudgedCuller()
     try:
-        culler.initialize(shlex.split(flags))
+        with redirect_stdout(sys.stderr):  # for a config file that prints
+            culler.initialize(shlex.split(flags))
     except ValueError as error:  # an unmatched quote
         raise argparse.ArgumentTypeError(f"{flags!r}: {error}") from error
+    except BadOptions as refused:  # and printed
+        raise BadOptions(refused.sentences, 2) from None
+    except SystemExit as error:
+        raise argparse.ArgumentTypeError(f"{flags!r}: {_why_it_exits(error)}") from None
     return culler.scope_options
 
 
@@ -172,16 +183,26 @@ def _options_to_judge(given: Options | None, beside: RunningCuller | None) -> tu
         return None, ""
     culler = CullerBeside()
     try:
-        with chdir(beside.directory):
+        # A config file is a program: what it prints is no output of the doctor.
+        with chdir(beside.directory), redirect_stdout(sys.stderr):
             culler.initialize(list(beside.flags))
             options = culler.scope_options
-    except (BadOptions, OSError) as error:
-        why = error.paragraph if isinstance(error, BadOptions) else str(error.strerror)
+    except (SystemExit, OSError) as error:
+        why = str(error.strerror) if isinstance(error, OSError) else _why_it_exits(error)
         return (
             None,
             f"the scopes are judged by the default options; the options of the culler that runs here: {why}",
         )
     return options, "the scopes are judged by the flags and files of the culler that runs here"
+
+
+def _why_it_exits(exit_: SystemExit) -> str:
+    """Return why a culler's options were refused, or that its config file has ended the reading."""
+    if isinstance(exit_, BadOptions):
+        return exit_.paragraph
+    if not exit_.code:
+        return "they end before the culler starts, as --help does"
+    return f"their reading ended with sys.exit({exit_.code!r}), as in a config file"
 
 
 def _mistakes_in(flags: Sequence[str]) -> Sequence[str]:
@@ -194,8 +215,9 @@ def _mistakes_in(flags: Sequence[str]) -> Sequence[str]:
 
 def _hub_settings(parsed: argparse.Namespace) -> HubConnectionSettings | None:
     """Return the settings for the hub, with the token of a culler that runs here if none is set; None without a token."""
-    environment = environment_of_hub()
-    if not environment.get("JUPYTERHUB_API_TOKEN", "").strip():
+    environment = environment_of_hub(parsed.url or "")
+    has_token = bool(environment.get("JUPYTERHUB_API_TOKEN", "").strip())
+    if not has_token and next(running_cullers(), None) is None:
         return None
     return sources.hub_settings(parsed.url, parsed.certificates, scopes=SCOPES, environment=environment)
 

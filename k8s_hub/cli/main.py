@@ -1,11 +1,13 @@
 """``k8s-hub VERB ...``: finds the verb and passes its arguments on."""
 
 import argparse
+import errno
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from k8s_hub._version import __version__
 
@@ -31,6 +33,9 @@ VERBS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0, 1 for a failure, 2 for wrong usage, 128 and more for a signal."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # None: it is closed
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal's encoding lacks
     parser = parser_of(
         VERBS, prog="k8s-hub", description="A JupyterHub spawner and idle culler for Kubernetes."
     )
@@ -61,14 +66,28 @@ def parser_of(
 def run_verb(verbs: Mapping[str, tuple[str, str]], parsed: argparse.Namespace) -> int:
     """Import the verb's module, pass it the arguments, and return its exit code."""
     try:
-        code = int(import_module(verbs[parsed.verb][0]).run(parsed.arguments))
-        sys.stdout.flush()
+        try:
+            code = int(import_module(verbs[parsed.verb][0]).run(parsed.arguments))
+        finally:  # also if the verb exits
+            if sys.stdout is not None:  # None: it is closed
+                sys.stdout.flush()
     except BrokenPipeError:  # the reader of the output, such as head, has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush
+        _discard_output()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _discard_output()
+        print(f"k8s-hub: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:  # the verb does not handle signals yet, and has started nothing
         return 128 + signal.SIGINT
     return code
+
+
+def _discard_output() -> None:
+    """Lead the output to nowhere, for the interpreter's own flush at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from k8s_hub.culler.beside import environment_of_hub
+from k8s_hub.culler.beside import cullers_here, environment_of_hub
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings, internal_ssl_context
 from k8s_hub.hub.errors import HubError
@@ -26,7 +26,7 @@ KUBE_TIMEOUT = 10.0
 
 EPILOG = (
     "JUPYTERHUB_API_TOKEN must be a token of the hub. Without it, the command takes the token of a culler that "
-    f"runs in the same pod. The token needs the scopes {', '.join(SCOPES)}."
+    f"runs in the same pod, of the hub that --url or JUPYTERHUB_API_URL names. The token needs the scopes {', '.join(SCOPES)}."
 )
 
 
@@ -68,7 +68,8 @@ def add_deletion(parser: argparse.ArgumentParser, what: str) -> None:
 
 def hub_of(parsed: argparse.Namespace) -> HubConnectionSettings:
     """Return the settings of the hub for `opened`; raise ValueError that names the wrong option or variable."""
-    return hub_settings(parsed.url, parsed.certificates, scopes=SCOPES, environment=environment_of_hub())
+    environment = environment_of_hub(parsed.url or "")
+    return hub_settings(parsed.url, parsed.certificates, scopes=SCOPES, environment=environment)
 
 
 async def open_cluster(parsed: argparse.Namespace) -> Connection:
@@ -125,7 +126,7 @@ def hub_settings(
     token = environment.get("JUPYTERHUB_API_TOKEN", "").strip()
     if not token:
         raise ValueError(
-            "JUPYTERHUB_API_TOKEN is not set, and no culler runs here; the token needs the scopes "
+            f"JUPYTERHUB_API_TOKEN is not set, and {cullers_here()}; the token needs the scopes "
             + ", ".join(scopes)
         )
     if not (token.isascii() and token.isprintable()):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import datetime
@@ -244,7 +245,8 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
     @property
     def environment(self) -> Mapping[str, str]:
         """The variables with URL and token. What only shows decisions also takes those of a culler that runs beside it."""
-        return environment_of_hub() if self.only_shows else os.environ
+        given = self.url if self.trait_has_value("url") else ""  # else its default asks for this
+        return environment_of_hub(given) if self.only_shows else os.environ
 
     def _load_config(
         self,
@@ -273,7 +275,9 @@ As a service that the hub starts, with the scopes list:users, read:servers and d
         try:
             option._validate(self, given)  # noqa: SLF001 - what setting it does
         except TraitError as error:
-            return f"{error}{_unit(given, option)}"
+            # An admin knows the class by the sections of config files, not the one that shows or judges.
+            said = re.sub(rf"\ban? {type(self).__name__} instance", "an IdleCuller instance", str(error))
+            return f"{said}{_unit(given, option)}"
         return ""
 
     def _log_to_file(self) -> None:

@@ -6,12 +6,19 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from k8s_hub.culler.options import SECRETS
+from k8s_hub.text import has_credentials, is_http_url, without_secrets
 
 PROCESSES = Path("/proc")
 MODULES = frozenset({"k8s_hub.culler", "jupyterhub_idle_culler"})
 """Only the environment of a culler has the culler's token."""
+
+SCRIPTS = frozenset({"jupyterhub-idle-culler", "cull_idle_servers.py"})
+"""As programs, or after the interpreter and its flags."""
+
+URL_FLAGS = frozenset({"url", "IdleCuller.url"})
 
 URL = "JUPYTERHUB_API_URL"
 TOKEN = "JUPYTERHUB_API_TOKEN"  # noqa: S105 - the name of the variable
@@ -37,12 +44,39 @@ class RunningCuller:
     has_warn_url: bool = False  # in its environment: the URL itself is a secret that stays there
 
 
-def environment_of_hub() -> Mapping[str, str]:
-    """Return this process's environment; without a token in it, with URL and token of a culler that runs beside it."""
+def environment_of_hub(url: str = "") -> Mapping[str, str]:
+    """Return this process's environment; without a token in it, with URL and token of a culler that runs beside it.
+
+    url: of the hub's API, as a flag names it; it goes before the variable. A culler's token is for its own hub only: it is
+    never sent to another URL.
+    """
     if os.environ.get(TOKEN, "").strip():
         return os.environ
-    found = next(running_cullers(), None)
+    wanted = url or os.environ.get(URL, "")
+    cullers = (each for each in running_cullers() if not wanted or _place(each.url) == _place(wanted))
+    found = next(cullers, None)
     return os.environ if found is None else {**os.environ, URL: found.url, TOKEN: found.token}
+
+
+def cullers_here() -> str:
+    """Return which hubs the cullers that run here are of, in a clause, to say why the token of none was taken."""
+    hubs = sorted({named_hub(culler.url) for culler in running_cullers()})
+    match hubs:
+        case []:
+            return "no culler runs here"
+        case [hub]:
+            return f"the culler that runs here is of the hub {hub}"
+        case _:
+            return f"the cullers that run here are of the hubs {', '.join(hubs)}"
+
+
+def named_hub(url: str) -> str:
+    """Return the URL of a hub's API for messages, without user, password and query."""
+    if not is_http_url(url):
+        return "without a valid URL"
+    if has_credentials(url):
+        return without_secrets(url)
+    return without_secrets(url) + urlsplit(url).path
 
 
 def running_cullers() -> Iterator[RunningCuller]:
@@ -59,9 +93,8 @@ def running_cullers() -> Iterator[RunningCuller]:
         token = environment.get(TOKEN, "").strip()
         if token:
             # A flag overrides the variable; the chart sets both.
-            urls = [word.removeprefix("--url=") for word in words if word.startswith("--url=")]
             yield RunningCuller(
-                url=[environment.get(URL, ""), *urls][-1],
+                url=[environment.get(URL, ""), *_urls_in(words)][-1],
                 token=token,
                 flags=flags_of(words),
                 directory=process / "cwd",
@@ -79,8 +112,13 @@ def culler_of(url: str, token: str) -> RunningCuller | None:
 
 
 def is_culler(words: Sequence[str]) -> bool:
-    """Return whether this is the command of a culler: a module, or ``k8s-hub cull``."""
-    return bool(MODULES & set(words)) or flags_of(words) is not None
+    """Return whether this is the command of a culler: a module, a script, or ``k8s-hub cull``."""
+    if MODULES & set(words) or flags_of(words) is not None:
+        return True
+    program, *arguments = words or [""]
+    script = next((word for word in arguments if not word.startswith("-")), "")
+    is_python = Path(program).name.startswith("python")
+    return not SCRIPTS.isdisjoint({Path(program).name, Path(script).name if is_python else ""})
 
 
 def flags_of(words: Sequence[str]) -> Sequence[str] | None:
@@ -107,6 +145,14 @@ def state_of(pid: int) -> ProcessState:
 
 def _words_of(process: Path) -> Sequence[str]:
     return os.fsdecode((process / "cmdline").read_bytes()).removesuffix("\0").split("\0")
+
+
+def _urls_in(words: Sequence[str]) -> Iterator[str]:
+    """Yield the values of all flags for the URL: ``--url=X``, ``--url X`` or ``--IdleCuller.url=X``."""
+    for word, following in pairwise([*words, ""]):
+        name, is_joined, value = word.lstrip("-").partition("=")
+        if word.startswith("-") and name in URL_FLAGS:
+            yield value if is_joined else following
 
 
 def _page_in(environment: Mapping[str, str]) -> str:

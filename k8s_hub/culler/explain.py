@@ -175,13 +175,15 @@ async def _explained(
     for server in servers:
         try:
             decision = await explaining.decide(server)
-            _print(*explaining.of_server(server, decision, as_json=as_json))
-            if decision is not None and not decision.verdict.culls:
-                is_kept_by.append(server)
+            lines = list(explaining.of_server(server, decision, as_json=as_json))
         except Exception as error:  # noqa: BLE001 - a hook may raise anything
             _complain(f"{server}: could not decide: {error!r}")
             is_kept_by.append(server)
             is_whole = False
+            continue
+        _print(*lines)  # an error of the output is none of the decision
+        if decision is not None and not decision.verdict.culls:
+            is_kept_by.append(server)
     if of_user:
         _print(*explaining.of_user(is_kept_by, as_json=as_json))
     return is_whole
@@ -220,15 +222,18 @@ def _chosen(user: User, name: str | None) -> Sequence[Server]:
 
 def _stopped_line(server: Server, stop: Stop | None, now: Clock) -> str:
     reason = "is stopped" if _was_started(server) else "was never started"
-    line = {
+    line: dict[str, Any] = {
         "time": timestamps.format_exact(now()),
         "user": server.user,
         "server": server.name,
+        "action": None,
         "verdict": None,
+        "cause": None,
         "reason": reason,
+        "changes": [],
     }
     if stop is not None:
-        at = timestamps.format_seconds(stop.at)
+        at = timestamps.format_exact(stop.at)
         line |= {"stopped_at": at, "stopped_because": stop.reason, "rule": stop.rule}
     return json.dumps(line)
 

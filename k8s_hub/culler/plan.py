@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from k8s_hub.culler.beside import TOKEN, culler_of
+from k8s_hub.culler.beside import TOKEN, culler_of, cullers_here
 from k8s_hub.culler.core import needs
 from k8s_hub.culler.core.extensions import ExtensionLimits
 from k8s_hub.culler.core.mistakes import BadOption, every
@@ -210,7 +210,7 @@ def _content_of(rules_file: str) -> tuple[Any, list[str]]:
 def _hub(options: CullerOptions, token: str) -> HubConnectionSettings:
     _, _, request_timeout, ssl_context = every(
         lambda: _check_url(options.url),
-        lambda: _check_token(token),
+        lambda: _check_token(options, token),
         _request_timeout,
         lambda: _ssl_context(options, internal_ssl_context),
     )
@@ -233,7 +233,11 @@ def _check_url(url: str) -> None:
         raise BadOption(f"url must be a URL such as http://localhost:8081/hub/api, not {url!r}")
 
 
-def _check_token(token: str) -> None:
+def _check_token(options: CullerOptions, token: str) -> None:
+    if not token and options.only_shows:
+        raise BadOption(
+            f"JUPYTERHUB_API_TOKEN is not set, and {cullers_here()}: set it to the API token of a service of the hub"
+        )
     if not token:
         raise BadOption(
             "JUPYTERHUB_API_TOKEN is not set: set it to the API token of the service. The hub sets it for services that it starts"

@@ -296,6 +296,8 @@ class StateStore:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
+            if self._is_read_only:
+                log.warning("%s: does not exist, treated as empty", self._named)
             return _State()
         except OSError as error:
             raise BadStateFile(f"{self._named} cannot be read: {error.strerror}") from None

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from datetime import datetime, timedelta
@@ -206,7 +207,13 @@ def _listen_for_decisions(plan: Plan, bus: EventBus, stack: AsyncExitStack) -> N
 
 
 def _print(decision: Decision | UserDecision, _action: Action) -> None:
-    print(printable(decision.sentence()), flush=True)  # noqa: T201 - output of a dry run
+    try:
+        print(printable(decision.sentence()), flush=True)  # noqa: T201 - output of a dry run
+    except BrokenPipeError:  # the reader, such as head, has ended; a dry run has nothing to clean up
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGPIPE)
+    except OSError as error:
+        log.error("dry run: a decision cannot be printed: %s", error.strerror)  # noqa: TRY400 - the message is complete
 
 
 async def _show(

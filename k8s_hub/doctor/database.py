@@ -16,6 +16,8 @@ DEFAULT = Path("jupyterhub.sqlite")
 
 COMMITS = 5
 
+MOUNTS = Path("/proc/mounts")
+
 # Of SQLite's file format: https://www.sqlite.org/fileformat.html, "File format version numbers".
 VERSION_OFFSET = 18
 WRITE_AHEAD = 2
@@ -50,7 +52,7 @@ def _read(path: Path) -> database.SqliteFile:
         has_write_ahead_log = file.read(VERSION_OFFSET + 1)[VERSION_OFFSET:] == bytes([WRITE_AHEAD])
     mounts = ""
     with suppress(OSError):  # no Linux
-        mounts = Path("/proc/mounts").read_text()
+        mounts = MOUNTS.read_text(errors="surrogateescape")  # a folder may have a name of any bytes
     return database.SqliteFile(
         path=str(path),
         has_write_ahead_log=has_write_ahead_log,

@@ -114,6 +114,13 @@ class HubConnection(AbstractAsyncContextManager["HubConnection"]):
         if text is None:
             raise BadReply(f"{asked} returned more than {LONGEST_REPLY} bytes")
         if not 200 <= response.status < 300:
+            if response.status == 404 and text and not _is_of_hub(text):
+                # Nobody may take a user for gone because of another page.
+                raise BadReply(
+                    f"{asked} returned a 404 that is not of JupyterHub's REST API: check that the URL is its, "
+                    "such as http://localhost:8081/hub/api",
+                    code=404,
+                )
             raise error_of(
                 response.status,
                 asked,
@@ -145,6 +152,15 @@ def _decoded(text: bytes, asked: str) -> Any:
         return _loads(text)
     except ValueError:
         raise BadReply(f"{asked} returned {len(text)} bytes that are not JSON") from None
+
+
+def _is_of_hub(text: bytes) -> bool:
+    """Return whether this is an error of JupyterHub's API, which has these keys, if only with empty values."""
+    try:
+        body = _loads(text)
+    except ValueError:
+        return False
+    return isinstance(body, dict) and not body.keys().isdisjoint({"status", "message"})
 
 
 def _message_in(text: bytes) -> str | None:

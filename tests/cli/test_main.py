@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,10 +76,63 @@ def test_ctrl_c_while_a_verb_is_still_being_loaded_ends_without_a_traceback(monk
     assert capsys.readouterr().err == ""
 
 
-def test_a_reader_that_has_enough_ends_the_command_without_a_traceback(tmp_path):
+@pytest.fixture
+def _no_hub(monkeypatch):
+    """A hub where nothing listens, so that the command asks no culler of this machine for another."""
+    monkeypatch.setenv("JUPYTERHUB_API_URL", "http://127.0.0.1:9/hub/api")
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "of-no-hub")
+
+
+PRINTING = pytest.mark.parametrize(
+    "arguments",
+    [
+        ["doctor", "--kubeconfig", "/nowhere"],
+        ["cull", "--help"],
+        ["cull", "--generate-config"],
+    ],
+    ids=" ".join,
+)
+
+
+def printing_to(output, arguments, *, before="exec"):
+    """Run the command with this output, and return its exit code and what it says of it."""
+    command_line = ["sh", "-c", f'{before} "$@"', "sh", sys.executable, "-m", "k8s_hub", *arguments]
+    ended = subprocess.run(command_line, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+    return ended.returncode, ended.stderr
+
+
+@pytest.mark.usefixtures("_no_hub")
+@PRINTING
+def test_a_reader_that_has_enough_ends_the_command_without_a_traceback(arguments):
     reading, writing = os.pipe()
     os.close(reading)
-    command_line = [sys.executable, "-m", "k8s_hub", "doctor", "--kubeconfig", str(tmp_path / "none")]
-    ended = subprocess.run(command_line, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    said = printing_to(writing, arguments)
     os.close(writing)
-    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
+    assert said == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.usefixtures("_no_hub")
+def test_a_name_that_the_output_s_encoding_lacks_is_escaped(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    missing = tmp_path / "zoë"
+    ended = subprocess.run(
+        [sys.executable, "-m", "k8s_hub", "doctor", "--kubeconfig", str(missing)],
+        capture_output=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert b"zo\\xeb" in ended.stdout
+
+
+@pytest.mark.usefixtures("_no_hub")
+@PRINTING
+def test_a_disk_that_is_full_is_one_sentence(arguments):
+    with Path("/dev/full").open("w") as full:
+        said = printing_to(full, arguments)
+    assert said == (1, "k8s-hub: the output cannot be written: No space left on device\n")
+
+
+@pytest.mark.usefixtures("_no_hub")
+@pytest.mark.parametrize("arguments", [["doctor", "--kubeconfig", "/nowhere"]])
+def test_without_an_output_a_command_works(arguments):
+    assert printing_to(None, arguments, before="exec >&-;") == (1, "")

@@ -58,6 +58,11 @@ def test_the_token_is_found_beside_variables_of_any_bytes(processes, other):
         ([], "http://hub:8081/hub/api"),
         ([f"--url={URL}"], URL),
         (["--url=http://other", f"--url={URL}", "--cull-users"], URL),
+        (["--url", URL, "--cull-users"], URL),
+        ([f"--IdleCuller.url={URL}"], URL),
+        (["--IdleCuller.url", URL], URL),
+        ([f"-url={URL}"], URL),
+        (["--cull-users", "url", URL], "http://hub:8081/hub/api"),
     ],
 )
 def test_a_flag_of_the_culler_overrides_its_variable(processes, module, flags, url):
@@ -71,6 +76,64 @@ def test_a_token_of_ones_own_is_used_with_an_address_of_ones_own(processes, monk
     environment = beside.environment_of_hub()
     assert environment["JUPYTERHUB_API_TOKEN"] == "mine"
     assert "JUPYTERHUB_API_URL" not in environment
+
+
+ELSEWHERE = "https://other.example.org/hub/api"
+
+
+@pytest.mark.parametrize("url", [URL, f"{URL}/", URL.replace("127.0.0.1", "localhost")])
+@pytest.mark.parametrize("is_flag", [True, False])
+def test_the_address_that_is_given_chooses_the_culler(processes, monkeypatch, url, is_flag):
+    started(
+        processes,
+        11,
+        ["python3", "-m", "k8s_hub.culler"],
+        JUPYTERHUB_API_TOKEN="of-another",
+        JUPYTERHUB_API_URL=ELSEWHERE,
+    )
+    chart_culler(processes)
+    if not is_flag:
+        monkeypatch.setenv("JUPYTERHUB_API_URL", url)
+    environment = beside.environment_of_hub(url if is_flag else "")
+    assert environment["JUPYTERHUB_API_TOKEN"] == "of-the-culler"
+
+
+@pytest.mark.parametrize("is_flag", [True, False])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["volumes", "list"],
+        ["orphans", "list"],
+        ["doctor"],
+        ["cull", "explain", "ada"],
+        ["cull", "--dry-run", "--once"],
+    ],
+    ids=" ".join,
+)
+def test_the_token_of_a_culler_is_never_sent_to_another_hub(
+    processes, monkeypatch, capsys, arguments, is_flag
+):
+    chart_culler(processes)
+    if is_flag:
+        arguments = [*arguments, f"--url={ELSEWHERE}"]
+    else:
+        monkeypatch.setenv("JUPYTERHUB_API_URL", ELSEWHERE)
+    assert ended(arguments) == 2
+    said = capsys.readouterr().err
+    assert f"JUPYTERHUB_API_TOKEN is not set, and the culler that runs here is of the hub {URL}" in said
+
+
+def test_hubs_are_named_without_secrets(processes):
+    for number, url in enumerate(["http://ada:hush@a:1/hub/api?hush", "http://[::1", "http://b/hub/api"]):
+        started(
+            processes,
+            number,
+            ["python3", "-m", "k8s_hub.culler"],
+            JUPYTERHUB_API_TOKEN="t",
+            JUPYTERHUB_API_URL=url,
+        )
+    hubs = "http://a:1, http://b/hub/api, without a valid URL"
+    assert beside.cullers_here() == f"the cullers that run here are of the hubs {hubs}"
 
 
 def test_where_no_culler_runs_there_is_nothing(processes, capsys):
@@ -184,6 +247,12 @@ def test_without_a_culler_beside_it_a_way_to_warn_that_is_not_seen_is_told(
         (["python3", "-m", "jupyterhub_idle_culler", "--timeout=9"], True),
         (["/bin/python3", "/bin/k8s-hub", "cull", "--timeout=9"], True),
         (["python3", "-m", "k8s_hub", "cull"], True),
+        (["/usr/bin/python3", "/usr/local/bin/jupyterhub-idle-culler", "--timeout=9"], True),
+        (["jupyterhub-idle-culler"], True),
+        (["python3.11", "-u", "/srv/cull_idle_servers.py", "--timeout=9"], True),
+        (["/srv/cull_idle_servers.py"], True),
+        (["vim", "/srv/cull_idle_servers.py"], False),
+        (["python3", "-m", "jupyterhub", "--config=cull_idle_servers.py"], False),
         (["python3", "-m", "k8s_hub", "cull", "explain", "ada"], False),
         (["k8s-hub", "volumes", "list"], False),
         ([], False),

@@ -145,7 +145,8 @@ async def test_a_storage_class_that_is_missing(hub, examine):
 async def test_a_scope_of_the_culler_that_is_missing(hub, examine, culler):
     async with hub() as hub:
         scopes = [scope for scope in ALL if scope != "delete:servers"]
-        code, output = await examine(hub, "--json", scopes=scopes, culler=culler)
+        flags = [] if culler else ["--culler-flags="]
+        code, output = await examine(hub, "--json", *flags, scopes=scopes, culler=culler)
     assert code == 1
     ((key, message),) = wrong(output).items()
     assert key == ("culler", "scopes of the token")

@@ -91,6 +91,6 @@ def test_as_json(pulse, clock):
     assert pulse.health().as_json() == {
         "healthy": True,
         "reason": "the last successful sweep ended 0 s ago",
-        "last_success": "2026-07-01T12:01:30+00:00",
+        "last_success": "2026-07-01T12:01:30Z",
         "last_error": None,
     }

@@ -68,6 +68,16 @@ def test_what_makes_no_sense_is_set_aside_and_told(tmp_path, caplog, content):
     assert json.loads(path.read_text())["version"] == 1
 
 
+def test_another_process_says_that_there_is_no_file(tmp_path, caplog):
+    """Its path may have a typing error; for the culler itself, it is the first start."""
+    assert store(tmp_path / "stat", read_only=True).last_contact is None
+    assert f"state_file: '{tmp_path}/stat': does not exist, treated as empty" in caplog.text
+    assert not [*tmp_path.iterdir()]
+    caplog.clear()
+    store(tmp_path / "state")
+    assert "does not exist" not in caplog.text
+
+
 def test_another_version_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "state.json"
     path.write_text('{"version": 2}')

@@ -55,6 +55,7 @@ def test_the_classes_of_a_site_are_no_mistakes(name):
         "c.JupyterHub.spawner_class = 'site.spawners.CubeSpawner'\nc.CubeSpawner.image = 'a'",
         "c.JupyterHub.spawner_class = 'site.spawners:CubeSpawner'\nc.CubeSpawner.image = 'a'",
         "d.CubeSpawner.image = 'a'",
+        "for c in clients:\n    c.proxy = 'a'\n    c.spawner(1)",
         "c.KubeSpawner.image = 'a'",
         "",
     ],

@@ -119,6 +119,15 @@ def test_the_default_database_is_measured_and_left_alone(hub_database):
     assert [*Path().iterdir()] == [Path("jupyterhub.sqlite")]
 
 
+def test_a_mount_whose_name_is_no_utf_8_hides_no_other(hub_database, tmp_path_factory, monkeypatch):
+    mounts = tmp_path_factory.mktemp("proc") / "mounts"
+    mounts.write_bytes(b"/dev/sda / nfs4 rw 0 0\n/dev/sdb /srv/Z\xfcrich ext4 rw 0 0\n")
+    monkeypatch.setattr("k8s_hub.doctor.database.MOUNTS", mounts)
+    hub_database.execute("PRAGMA journal_mode=WAL")
+    (found,) = findings_of_database(None)
+    assert "write-ahead log on nfs4" in found.message
+
+
 def test_a_write_ahead_log_is_seen_from_outside(hub_database):
     hub_database.execute("PRAGMA journal_mode=WAL")
     (found,) = findings_of_database("sqlite:///jupyterhub.sqlite")

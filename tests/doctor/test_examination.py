@@ -129,6 +129,10 @@ async def test_without_a_culler_of_this_hub_the_given_token_is_judged_and_named(
         assert status == "ok"
         assert message.startswith("JUPYTERHUB_API_TOKEN, user ")
         assert "no culler of this hub runs here" in message
+        url = found.get(("culler", "URL of the hub"))
+        assert is_there is (url is not None)
+        if url is not None:  # it may be another address of this hub
+            assert (url[0], f"a culler of {OTHER_HUB} runs here" in url[1]) == ("unknown", True)
 
 
 GROUP_RULE = '[{"match": {"group": "staff"}, "exempt": true}]'

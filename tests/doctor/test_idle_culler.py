@@ -32,6 +32,12 @@ def test_a_hub_that_starts_no_culler_is_noted():
     assert found.status is Status.NOTED
 
 
+@pytest.mark.parametrize("health", [{}, {"healthy": None}, {"status": "ok"}])
+def test_a_page_that_says_nothing_of_the_culler_is_unknown(health):
+    found = check_health("service culler", health)
+    assert (found.status, "does not say whether it sweeps" in found.message) == (Status.UNKNOWN, True)
+
+
 def test_a_culler_is_as_its_page_says():
     found = check_health("service culler", {"healthy": False, "reason": "no sweep has succeeded for 15 min"})
     assert found.status is Status.WRONG

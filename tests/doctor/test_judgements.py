@@ -155,6 +155,21 @@ def test_storage(classes, wanted, statuses):
     assert [found.status for found in storage.check_storage(classes, wanted)] == statuses
 
 
+def test_a_class_that_is_marked_as_default_by_the_older_annotation_is_the_default():
+    old = storage_class("fast")
+    old["metadata"]["annotations"]["storageclass.beta.kubernetes.io/is-default-class"] = "true"
+    assert [(found.status, found.message) for found in storage.check_storage([old], None)] == [(FINE, "fast")]
+
+
+@pytest.mark.parametrize(
+    ("classes", "wanted", "status"),
+    [([], None, NOTED), ([storage_class("slow")], None, NOTED), ([], "slow", WRONG)],
+)
+def test_a_hub_that_has_made_no_claims_may_need_no_default_class(classes, wanted, status):
+    (found,) = storage.check_storage(classes, wanted, has_claims=False)
+    assert found.status is status
+
+
 # --- Network ---
 
 
@@ -190,6 +205,8 @@ INTO, OUT = "Ingress", "Egress"
             [policy(HUB, policyTypes=[OUT], egress=[{"ports": [{"port": 8888, "protocol": "TCP"}]}])],
             [FINE, FINE],
         ),
+        ([policy(HUB, policyTypes=[OUT], egress=[{"ports": [{"port": "notebook-port"}]}])], [FINE, FINE]),
+        ([policy(HUB, policyTypes=[OUT], egress=[{"ports": [{"port": "http"}]}])], [FINE, WRONG]),
         ([policy(HUB, policyTypes=[OUT], egress=[{"ports": [{"port": 443}]}])], [FINE, WRONG]),
         ([policy(HUB, policyTypes=[INTO, OUT])], [FINE, WRONG]),
         (None, [UNKNOWN]),
@@ -249,6 +266,12 @@ def test_scopes(held, statuses):
     found = list(rights.check_scopes(held, "service x"))
     assert [one.status for one in found] == statuses
     assert held is None or all(one.message.startswith("service x") for one in found)
+
+
+def test_a_token_that_may_be_of_another_service_lacks_nothing_for_certain():
+    (found,) = rights.check_scopes({"list:users", "read:servers"}, "service x", is_of_culler=False)
+    assert (found.status, found.advice.endswith("--culler-flags")) == (UNKNOWN, True)
+    assert found.message.startswith("service x: if this is the culler's token: The API token lacks the scope")
 
 
 # --- Pods and homes ---
@@ -487,6 +510,27 @@ def test_a_claim_that_a_server_elsewhere_has_in_its_state_is_not_taken_here():
     old = claim("claim-ada", "ada", created="2026-01-01T00:00:00Z")
     rows = judged_homes([old], ada, bob)
     assert rows[0][:2] == ("ada", FINE)
+
+
+def test_names_with_the_number_of_a_user_are_unknown_until_they_are_saved():
+    """The hub's API does not tell the number."""
+    ada = user("ada", default=server("claim-1", pod="jupyter-1"))
+    numbered = {"claim_template": "claim-{userid}", "pod_template": "jupyter-{userid}"}
+    claims = [claim("claim-1"), claim("claim-2")]
+    assert judged_homes(claims, ada, user("bob"), user("zoe"), **numbered) == [
+        ("ada", FINE, "claim-1: the saved state names it"),
+        (
+            "claims of first starts",
+            UNKNOWN,
+            "bob and 1 more: not checked: the template has {userid}, and the hub does not tell the users' numbers",
+        ),
+    ]
+    settings = replace(SETTINGS, **numbered)
+    assert [pod.name for pod in homes.expected_pods([ada, user("bob")], settings)] == ["jupyter-1"]
+    (unnamed,) = homes.unnamed_pods([ada, user("bob")], settings)
+    assert (unnamed.check, unnamed.status, unnamed.message[:5]) == (pods.CHECK, UNKNOWN, "bob: ")
+    assert list(homes.unnamed_pods([ada], settings)) == []
+    assert list(homes.unnamed_pods([user("bob")], SETTINGS)) == []
 
 
 # --- Claims besides the home ---

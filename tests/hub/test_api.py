@@ -243,6 +243,12 @@ class TestNonsense:
             await self.call(web.Response(text=f'{{"items": [], "_pagination": {{{text}}}}}'))
         assert len(str(caught.value)) < 300
 
+    @pytest.mark.parametrize("text", ["<html>Not Found</html>", "404: Not Found", "{}"])
+    async def test_a_404_of_another_page_means_no_user_who_is_gone(self, text):
+        with pytest.raises(BadReply, match="not of JupyterHub's REST API: check that the URL") as caught:
+            await self.call(web.Response(status=404, text=text))
+        assert caught.value.code == 404
+
     @pytest.mark.parametrize("status", [400, 403, 404, 409, 429, 500, 503])
     @pytest.mark.parametrize(
         "body", [DEEP, DIGITS, f'{{"message": {DEEP}}}', '{"message": [1]}', "[]"], ids=len

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from k8s_hub.culler.core.decision import Action, Decision, DecisionRecord
 from k8s_hub.culler.core.policy import Cause, Notice, Work
 from k8s_hub.hub.users import ServerKey
+from k8s_hub.objects import timestamps
 from k8s_hub.text import counted, format_duration
 
 
@@ -212,7 +213,7 @@ class Health:
         return {
             "healthy": self.healthy,
             "reason": self.reason,
-            "last_success": self.last_success and self.last_success.isoformat(timespec="seconds"),
+            "last_success": self.last_success and timestamps.format_seconds(self.last_success),
             "last_error": self.last_error,
         }
 

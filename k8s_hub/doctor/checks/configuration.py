@@ -23,10 +23,10 @@ KNOWN = (
 """Classes that every hub with KubeSpawner has."""
 
 
-def check_sections(text: str, path: str) -> Iterator[Finding]:
+def check_sections(content: str | bytes, path: str) -> Iterator[Finding]:
     """Check a configuration file, without running it."""
     try:
-        tree = ast.parse(text)
+        tree = ast.parse(content)
     except (SyntaxError, ValueError) as error:
         yield unknown(CHECK, path, f"not Python: {error}")
         return
@@ -73,8 +73,11 @@ def _sections(tree: ast.AST) -> dict[str, int]:
     """Return the classes in expressions such as ``c.KubeSpawner.image``, with the first line of each."""
     found: dict[str, int] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "c":
-            found[node.attr] = min(node.lineno, found.get(node.attr, node.lineno))
+        match node:  # only with an option behind it: another c may have a proxy of its own
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id="c"), attr=name, lineno=line)):
+                found[name] = min(line, found.get(name, line))
+            case _:
+                pass
     return {name: found[name] for name in sorted(found, key=lambda each: found[each])}
 
 

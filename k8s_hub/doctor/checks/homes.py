@@ -117,6 +117,8 @@ def expected_pods(users: Iterable[User], settings: Settings) -> Iterator[Expecte
     for user in users:
         for servername, state in _states(user).items():
             if _is_here(state, settings):
+                if not state.pod_name and _has_number(settings.pod_template):
+                    continue  # see `unnamed_pods`
                 name = state.pod_name or expand(
                     settings.pod_template, _names(user.name, servername, settings)
                 )
@@ -124,10 +126,34 @@ def expected_pods(users: Iterable[User], settings: Settings) -> Iterator[Expecte
                 yield ExpectedPod(identity=identity, name=name, uid=state.pod_uid or "")
 
 
+def unnamed_pods(users: Iterable[User], settings: Settings) -> Iterator[Finding]:
+    """Yield the finding about servers whose pods' names are not known, if there are any."""
+    unnamed = [
+        str(_identity(user.name, servername, settings))
+        for user in users
+        for servername, state in _states(user).items()
+        if _is_here(state, settings) and not state.pod_name and _has_number(settings.pod_template)
+    ]
+    if unnamed:
+        yield unknown("pods", "pods of first starts", f"{_counted(unnamed)}: {_NUMBER}")
+
+
+_NUMBER = "not checked: the template has {userid}, and the hub does not tell the users' numbers"
+
+
+def _has_number(template: str) -> bool:
+    return "{userid" in template
+
+
+def _counted(servers: Sequence[str]) -> str:
+    first, *others = servers
+    return first if not others else f"{first} and {len(others)} more"
+
+
 def check_claims(users: Sequence[User], claims: Sequence[Raw], settings: Settings) -> Iterator[Finding]:
     """Yield the claims that each server would get; the users' states must be visible."""
     lookup, hub = indexed(claims), hub_records(users, settings)
-    found, elsewhere, first_homes = 0, set[str](), list[str]()
+    found, elsewhere, first_homes, unnamed = 0, set[str](), list[str](), list[str]()
     for user in users:
         states = _states(user)
         for servername, state in states.items():
@@ -137,14 +163,17 @@ def check_claims(users: Sequence[User], claims: Sequence[Raw], settings: Setting
             request = _request(user, servername, states, hub)
             choice = choose_home(request, lookup)
             if isinstance(choice, Create) and request.remembered_name is None:
-                first_homes.append(str(request.identity))
+                is_unnamed = _has_number(settings.claim_template)
+                (unnamed if is_unnamed else first_homes).append(str(request.identity))
             for finding in _of_server(request, choice, state, lookup, hub):
                 found += 1
                 yield finding
     if first_homes:
         yield _first_homes(first_homes, claims if not found else ())
-    elif not found and not elsewhere:
+    elif not found and not elsewhere and not unnamed:
         yield fine(CHECK, "claims", "no server has a claim yet")
+    if unnamed:
+        yield unknown(CHECK, "claims of first starts", f"{_counted(unnamed)}: {_NUMBER}")
     if elsewhere:
         yield unknown(
             CHECK,

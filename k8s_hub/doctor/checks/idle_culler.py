@@ -39,6 +39,16 @@ def not_seen() -> Finding:
     )
 
 
+def has_another_url(hub: str) -> Finding:
+    """Return the finding of a culler that runs here, whose hub has this URL and not the one that the doctor asks."""
+    return unknown(
+        CHECK,
+        "URL of the hub",
+        f"a culler of {hub} runs here, which is not the URL that the doctor asks",
+        advice="if both lead to one hub, run doctor with the culler's URL as --url",
+    )
+
+
 def _of_process(name: str, state: ProcessState, mistakes: Sequence[str]) -> Finding:
     match state:
         case ProcessState.RUNS:
@@ -64,8 +74,15 @@ def _of_process(name: str, state: ProcessState, mistakes: Sequence[str]) -> Find
             )
 
 
+def says_nothing(owner: str) -> Finding:
+    """Return the finding of a culler whose page does not answer as a culler's."""
+    return unknown(CHECK, SWEEPS, f"{owner}: its page does not say whether it sweeps")
+
+
 def check_health(owner: str, health: Mapping[str, Any]) -> Finding:
     """Check what the culler's page says of the culler."""
+    if not isinstance(health.get("healthy"), bool):
+        return says_nothing(owner)
     reason = str(health.get("reason"))
     if health.get("healthy") is True:
         return fine(CHECK, SWEEPS, f"{owner}: {reason}")

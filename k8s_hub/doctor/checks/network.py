@@ -28,8 +28,9 @@ def check_network(policies: Sequence[Raw] | None, pods: Sequence[Raw], port: int
         )
         return
     into, out = (f"into servers, port {port}", f"out of the hub, port {port}")
-    yield _way(policies, _labels(pods, SERVERS), "Ingress", (port, PORT_NAME), into)
-    yield _way(policies, _labels(pods, HUB), "Egress", (port,), out)
+    ports = (port, PORT_NAME)  # also on the way out, a port's name is that of the servers' pods
+    yield _way(policies, _labels(pods, SERVERS), "Ingress", ports, into)
+    yield _way(policies, _labels(pods, HUB), "Egress", ports, out)
 
 
 def _labels(pods: Sequence[Raw], usual: Mapping[str, str]) -> Mapping[str, str]:

@@ -83,11 +83,13 @@ def check_scopes(
     whose: str = "",
     wanted: Sequence[Need] | None = None,
     judged_by: str = "",
+    *,
+    is_of_culler: bool = True,
 ) -> Iterator[Finding]:
     """Check the token's scopes; None without a token.
 
     whose: the token, as the findings name it; wanted: what the culler's options need, None: they are not known;
-    judged_by: whose options these are, in a sentence.
+    judged_by: whose options these are, in a sentence; is_of_culler: whether a culler certainly has the token.
     """
     if held is None:
         yield unknown(
@@ -97,6 +99,7 @@ def check_scopes(
             advice="run doctor in the hub's pod, or set JUPYTERHUB_API_TOKEN to the culler's token",
         )
         return
+    sentences = lacking(Options().needs(held) if wanted is None else wanted, held)
     missing = [
         wrong(
             SCOPES_CHECK,
@@ -104,7 +107,14 @@ def check_scopes(
             f"{whose}: {sentence}",
             advice="add it to the role of the culler's service (load_roles)",
         )
-        for sentence in lacking(Options().needs(held) if wanted is None else wanted, held)
+        if is_of_culler
+        else unknown(
+            SCOPES_CHECK,
+            SUBJECT,
+            f"{whose}: if this is the culler's token: {sentence}",
+            advice="run doctor in the hub's pod, or give the culler's token with its flags in --culler-flags",
+        )
+        for sentence in sentences
     ]
     enough = (
         "enough for the default options: give the culler's own as --culler-flags"

@@ -8,13 +8,18 @@ from k8s_hub.objects.raw import Raw
 
 CHECK = "storage"
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
+DEFAULTS = (DEFAULT, "storageclass.beta.kubernetes.io/is-default-class")
+"""Kubernetes takes both for the cluster's default."""
 
 
-def check_storage(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator[Finding]:
+def check_storage(
+    classes: Sequence[Raw] | None, wanted: str | None, *, has_claims: bool = True
+) -> Iterator[Finding]:
     """Check the cluster's storage classes.
 
     classes: None if the account cannot list them.
     wanted: KubeSpawner.storage_class; None is the cluster's default, "" is no class.
+    has_claims: whether spawners have made claims in the namespace; if not, the hub may need no class.
     """
     subject = subject_of(wanted)
     if classes is None:
@@ -26,6 +31,13 @@ def check_storage(classes: Sequence[Raw] | None, wanted: str | None) -> Iterator
         )
     elif wanted == "":
         yield noted(CHECK, subject, "an administrator must create each volume in advance")
+    elif wanted is None and not has_claims and not default_classes(classes):
+        yield noted(
+            CHECK,
+            subject,
+            "the cluster has none, and the hub has made no claims: it needs one only if it makes a claim for each user",
+            advice="if it does, create a default class, or set KubeSpawner.storage_class to an existing class",
+        )
     else:
         yield from _check_found(_candidates(classes, wanted), subject)
 
@@ -38,7 +50,12 @@ def subject_of(wanted: str | None) -> str:
 def _candidates(classes: Sequence[Raw], wanted: str | None) -> list[Raw]:
     if wanted is not None:
         return [one for one in classes if key_of(one).name == wanted]
-    return [one for one in classes if annotations_of(one).get(DEFAULT) == "true"]
+    return default_classes(classes)
+
+
+def default_classes(classes: Sequence[Raw]) -> list[Raw]:
+    """Return the classes that are marked as the cluster's default."""
+    return [one for one in classes if any(annotations_of(one).get(mark) == "true" for mark in DEFAULTS)]
 
 
 def _check_found(found: Sequence[Raw], subject: str) -> Iterator[Finding]:
