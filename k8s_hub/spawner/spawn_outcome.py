@@ -4,6 +4,7 @@
 
 import asyncio
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -60,12 +61,23 @@ class SpawnOutcome:
         The hub then takes the spawn for a success, and its pages would say "Spawn failed" without a reason.
         """
         ended, self.spawn = self.spawn, None
-        if ended is None or not ended.done() or _has_failed(ended) or self._spawner.server:
+        if (
+            ended is None
+            or not ended.done()
+            or _has_failed(ended)
+            or isinstance(self._spawner._life, Running)
+        ):
             return
-        self.spawn = asyncio.get_running_loop().create_future()
+        with suppress(SQLAlchemyError):
+            if self._spawner.server is None:
+                self.spawn = self._without_route()
+
+    def _without_route(self) -> "asyncio.Future[Any]":
+        failed = asyncio.get_running_loop().create_future()
         failure = with_message(HTTPError(503, _NO_ROUTE), _NO_ROUTE, again=spawn_url(self._spawner))
-        self.spawn.set_exception(uncounted(failure))
-        self.spawn.exception()  # the loop need not report it
+        failed.set_exception(uncounted(failure))
+        failed.exception()  # the loop need not report it
+        return failed
 
     def _judge(self, is_counted: bool, spawn: "asyncio.Future[Any]") -> None:
         spawner = self._spawner
@@ -97,7 +109,7 @@ class SpawnOutcome:
             spawner.stop_polling()
             await spawner.stop()
         except Exception as error:  # noqa: BLE001 - the search for orphans finds what stays
-            spawner.log.warning("%s: the removed server was not stopped: %s", spawner._log_name, error)
+            spawner.log.warning("%s: the removed server was not stopped: %s", spawner.pod_name, error)
 
     def _look_later(self) -> None:
         IOLoop.current().call_later(CANCEL_SECONDS, self._stop_if_forgotten)
@@ -111,23 +123,24 @@ class SpawnOutcome:
         runs, it does not listen for the server's end.
         """
         spawner = self._spawner
-        if not self._is_in_hub():
-            return
-        if spawner.pending:
-            self._look_later()
-            return
+        is_heard = isinstance(spawner._life, Running) and spawner._callbacks
         try:
-            if spawner.ready and not (isinstance(spawner._life, Running) and spawner._callbacks):
+            # The database has the server's name, too.
+            if not self._is_in_hub():
+                return
+            if spawner.pending:
+                self._look_later()
+            elif spawner.ready and not is_heard:
                 spawner.log.warning(
                     "%s: stopping the server: its start was cancelled or failed, and the hub kept it",
                     spawner._log_name,
                 )
                 await spawner.user.stop(spawner.name)
         except Exception as error:  # noqa: BLE001 - logged, and tried again
-            spawner.log.warning("%s: the hub could not stop the server: %s", spawner._log_name, error)
-            HubDatabase.of(spawner).roll_back()
-            spawner._stop_pending = False  # as the hub's next try would do; it refuses starts meanwhile
             self._look_later()
+            spawner._stop_pending = False  # as the hub's next try would do; it refuses starts meanwhile
+            HubDatabase.of(spawner).roll_back()
+            spawner.log.warning("%s: the hub could not stop the server: %s", spawner._log_name, error)
 
 
 def _has_failed(spawn: "asyncio.Future[Any]") -> bool:

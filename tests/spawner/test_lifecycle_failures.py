@@ -219,13 +219,14 @@ async def test_a_server_that_the_hub_removes_while_it_starts_is_stopped(hub, clu
         assert len(pods(cluster)) == 1
 
 
-async def test_a_look_for_such_a_server_that_fails_is_tried_again(hub, cluster, monkeypatch):
+@pytest.mark.parametrize("attribute", ["ready", "name"])
+async def test_a_look_for_such_a_server_that_fails_is_tried_again(hub, cluster, monkeypatch, attribute):
     """Another write of the hub has failed since, and each reading of its database fails until somebody rolls back."""
     monkeypatch.setattr(FailsBeforeStart, "is_broken", True)
     async with hub(spawner_class=FailsBeforeStart, hub=NO_WAIT) as hub:
         await failed_start(hub)
         with monkeypatch.context() as broken:
-            broken.setattr(FailsBeforeStart, "ready", property(lambda _: hub.app.db.no_such_attribute))
+            broken.setattr(FailsBeforeStart, attribute, property(lambda _: hub.app.db.no_such_attribute))
             await asyncio.sleep(CANCEL_SECONDS + 1)
         await hub.wait_stopped("ada", seconds=10)
 
