@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT, WHEEL = PYPROJECT["project"], PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-LARGEST = 500_000  # bytes; a ConfigMap takes it, base64 and all
+LARGEST = 700_000  # bytes: a ConfigMap has at most 1 MiB, in which the wheel is a third larger
 
 
 def test_it_is_small_and_has_the_package_and_nothing_else(wheel):
