@@ -256,6 +256,7 @@ async def test_files_that_would_stay_behind_are_a_reason_to_refuse_after_a_faile
         assert status == 409
 
 
+@needs_rename
 async def test_servers_that_share_the_users_home_are_renamed_whatever_is_remembered(hub, cluster):
     async with hub(remember_pvc_name=False, pvc_name_template="claim-{username}") as hub:
         await run_once(hub, "a")
