@@ -20,6 +20,17 @@ CULLER = ["list:users", "read:servers", "delete:servers"]
 ALL = [*CULLER, *SCOPES, *SERVICE_SCOPES]
 
 
+DOCTOR = """
+import sys
+from pathlib import Path
+from k8s_hub.cli.main import main
+from k8s_hub.culler import beside
+beside.PROCESSES = Path(sys.argv.pop(1))
+sys.exit(main())
+"""
+"""The command, with the folder of the processes that it sees: other tests have cullers, too."""
+
+
 @pytest.fixture
 def examine(control_plane, fresh_namespace, tmp_path, monkeypatch):
     """A function that runs the doctor beside a hub, and returns its exit code and what it found."""
@@ -33,9 +44,13 @@ def examine(control_plane, fresh_namespace, tmp_path, monkeypatch):
             "JUPYTERHUB_API_TOKEN": hub.token(scopes=list(dict.fromkeys(scopes))),
         }
         environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-        async with culling({**environment, **api}) if culler else nothing():
+        processes = tmp_path / "processes"
+        processes.mkdir(exist_ok=True)
+        async with culling({**environment, **api}, processes) if culler else nothing():
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "k8s_hub", "doctor", f"--namespace={fresh_namespace}", *arguments),
+                *(sys.executable, "-c", DOCTOR, str(processes), "doctor"),
+                f"--namespace={fresh_namespace}",
+                *arguments,
                 env=environment if culler else {**environment, **api},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -53,12 +68,13 @@ async def nothing():
 
 
 @asynccontextmanager
-async def culling(environment):
+async def culling(environment, processes):
     """A culler that runs, as the hub starts one: its token is in its environment."""
     culler = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "k8s_hub.culler"), env=environment, stderr=asyncio.subprocess.PIPE
     )
     try:
+        (processes / str(culler.pid)).symlink_to(f"/proc/{culler.pid}")
         await culler.stderr.readline()  # it runs
         yield
     finally:
