@@ -47,8 +47,7 @@ class RunningCuller:
 def environment_of_hub(url: str = "") -> Mapping[str, str]:
     """Return this process's environment; without a token in it, with URL and token of a culler that runs beside it.
 
-    url: of the hub's API, as a flag names it; it goes before the variable. A culler's token is for its own hub only: it is
-    never sent to another URL.
+    url: the hub's API from a flag, which overrides the variable. Returns a culler's token only for the URL of its own hub.
     """
     if os.environ.get(TOKEN, "").strip():
         return os.environ

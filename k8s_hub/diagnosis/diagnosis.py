@@ -105,8 +105,8 @@ class GracePeriods:
 
     #: A missing Secret, ConfigMap or claim: the same hook may be creating it. The kubelet must have looked for it since.
     missing_object: timedelta = timedelta(seconds=10)
-    #: A registry that denies the image: the kubelet's second try comes 10 to 16 s after the first, and succeeds if the
-    #: login has come late. Most often the name is misspelt: whoever wrote it reads so within half a minute.
+    #: A registry that denies the image: the kubelet tries again after 10 to 16 s, which helps if the pull secret came
+    #: late. Most often the name is misspelt, and the user should know within half a minute.
     image_denied: timedelta = timedelta(seconds=20)
     #: A registry that does not answer, or answers 429 or 5xx: the kubelet retries after 10, 20, 40, ... s.
     image_pull: timedelta = timedelta(seconds=120)

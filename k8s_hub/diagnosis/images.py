@@ -63,7 +63,7 @@ _NO_PLATFORM = re.compile(
 _OLD_FORMAT = re.compile(
     r"no longer supported since containerd|schema 1\b[^\n]{0,80}\bdisabled by default", re.IGNORECASE
 )
-# CRI-O, whose policy may also fail because nobody hands out the signatures; the kubelet, and containerd's verifiers.
+# CRI-O, but not where it could not download the signatures; the kubelet; containerd's image verifiers.
 _UNSIGNED = re.compile(
     r"Source image rejected(?![^\n]*(?:dial tcp|timeout|timed out|deadline|\bEOF\b|connection re|HTTP status|x509:))"
     r"|because the signature validation failed|image verifier (?:\S+ )?blocked pull of"
