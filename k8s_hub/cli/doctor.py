@@ -18,7 +18,7 @@ from k8s_hub.doctor.checks import configuration
 from k8s_hub.doctor.checks.findings import Finding, findings_table, is_well, unknown
 from k8s_hub.doctor.checks.homes import Settings
 from k8s_hub.doctor.database import findings_of_database
-from k8s_hub.doctor.examination import SCOPES, Examination, findings_of
+from k8s_hub.doctor.examination import Examination, findings_of
 from k8s_hub.hub.api import HubApi
 from k8s_hub.hub.connection import HubConnection, HubConnectionSettings
 from k8s_hub.kube.api import KubeApi
@@ -27,6 +27,7 @@ from k8s_hub.kube.core.errors import KubeError
 from k8s_hub.naming.ownership import RELEASE_LABELS
 from k8s_hub.naming.templates import Names, SlugScheme, TemplateError, expand
 from k8s_hub.signals import run_until_told
+from k8s_hub.volumes.inventory import SCOPES
 
 PAGE_SECONDS = 5.0
 """The culler's page answers within this time."""

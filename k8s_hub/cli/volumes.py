@@ -12,12 +12,12 @@ from k8s_hub.clock import utcnow
 from k8s_hub.hub.connection import HubConnectionSettings
 from k8s_hub.hub.errors import HubError
 from k8s_hub.kube.configuration import pod_namespace
+from k8s_hub.naming.ownership import FEW
 from k8s_hub.naming.templates import Names, Scope, TemplateError, expand, scope_of
 from k8s_hub.objects.keys import Key
 from k8s_hub.text import printable
 from k8s_hub.volumes import table
 from k8s_hub.volumes.plan import (
-    FEW,
     ClaimFinding,
     OwnerIndex,
     Ownership,

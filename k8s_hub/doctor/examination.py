@@ -31,7 +31,6 @@ from k8s_hub.objects.keys import status_of
 from k8s_hub.objects.raw import Raw
 from k8s_hub.volumes import inventory
 
-SCOPES = inventory.SCOPES
 """To read users, saved states, and each user's creation time: another user may have had the same name before."""
 
 UNAUTHORIZED = 401
@@ -142,7 +141,7 @@ class Examination:
             held = (given := await self.hub.identity()).scopes
             for found in await self._of_culler(given):
                 yield found
-            missing = [scope for scope in SCOPES if scope not in held]
+            missing = [scope for scope in inventory.SCOPES if scope not in held]
             users = None if missing else await _everybody(self.hub)
         except HubError as error:
             yield wrong("hub", "REST API", str(error), advice=_advice_about_hub(error))
@@ -325,7 +324,7 @@ class Examination:
             return None
 
 
-TOKEN_FOR_ALL = f"set JUPYTERHUB_API_TOKEN to a token with the scopes {', '.join(SCOPES)}"
+TOKEN_FOR_ALL = f"set JUPYTERHUB_API_TOKEN to a token with the scopes {', '.join(inventory.SCOPES)}"
 
 
 def _unseen(why: str, advice: str = TOKEN_FOR_ALL) -> Iterator[Finding]:

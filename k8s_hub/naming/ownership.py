@@ -31,6 +31,10 @@ NOTEBOOK_CONTAINER = "notebook"
 
 RELEASE_LABELS = ("app.kubernetes.io/instance", "release")
 
+FEW = 3
+LARGEST_SHARE = 0.5
+"""More than `FEW`, and than this share of all objects without an owner: the hub may have lost its database."""
+
 _NUMBERS = range(1, 2**31)
 """Keys of rows. A database may raise an error for others, and an annotation can have any."""
 
@@ -184,3 +188,8 @@ def with_user_id(obj: Raw, user_id: UserId | None) -> Raw:
 def _annotated(obj: Raw, name: str, value: str) -> dict[str, Any]:
     annotations = {**annotations_of(obj), name: value}
     return {**obj, "metadata": {**metadata_of(obj), "annotations": annotations}}
+
+
+def is_most_without_owner(count: int, total: int) -> bool:
+    """Tell whether so many objects of all have no owner in the hub that it may have lost its database."""
+    return count > max(FEW, LARGEST_SHARE * total)

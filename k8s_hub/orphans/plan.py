@@ -18,6 +18,7 @@ from k8s_hub.naming.ownership import (
     UserId,
     attempt_id_of,
     has_release,
+    is_most_without_owner,
     releases_of,
     user_id_of,
 )
@@ -37,10 +38,6 @@ from k8s_hub.text import counted
 
 GRACE = timedelta(minutes=5)
 """The age from which an object can be an orphan: longer than any gap between a start and the hub's record of it."""
-
-FEW = 3
-LARGEST_SHARE = 0.5
-"""More removals at once than `FEW`, and than this share of what the hub has, mean that the hub lost its database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +195,7 @@ def doubt_about_the_whole(candidates: Sequence[Orphan], total: int, hub: HubServ
     if not hub.users:
         return "the hub has no users"
     count = sum(not orphan.has_ended for orphan in candidates)
-    if count > FEW and count > total * LARGEST_SHARE:
+    if is_most_without_owner(count, total):
         return f"{count} of the hub's {counted(total, 'object')} have no server: the hub may have lost its database"
     return None
 

@@ -14,7 +14,7 @@ from k8s_hub.claims.home import legacy_names, without_number
 from k8s_hub.claims.lookup import servername_of, username_of
 from k8s_hub.claims.saved_state import SavedState
 from k8s_hub.hub.users import Server, User
-from k8s_hub.naming.ownership import releases_of, user_id_of
+from k8s_hub.naming.ownership import is_most_without_owner, releases_of, user_id_of
 from k8s_hub.naming.templates import Names, Scope, scope_of
 from k8s_hub.objects.keys import Key, created_at, is_terminating, key_of, uid_of
 from k8s_hub.objects.raw import Raw
@@ -24,10 +24,6 @@ V = TypeVar("V")
 
 CLAIM_TEMPLATE = "claim-{user_server}"
 POD_TEMPLATE = "jupyter-{user_server}"
-
-FEW = 3
-LARGEST_SHARE = 0.5
-"""More claims at once than `FEW`, and than this share of all, mean that the hub may have lost its database."""
 
 UNKNOWN_NUMBER = "?"
 """Stands for a user's id, which the REST API does not have. No real claim or pod has it in its name."""
@@ -56,7 +52,7 @@ class PruneOptions:
     older_than: timedelta | None = None
     #: All namespaces are read: a claim's namespace must contain its user's name.
     is_everywhere: bool = False
-    #: Delete even more claims than `LARGEST_SHARE`.
+    #: Delete even most claims: the hub has not lost its database.
     deletes_most: bool = False
 
 
@@ -332,7 +328,7 @@ def _doubt_about_the_whole(
     if not owners.users:
         return "the hub returned no users"
     candidates = sum(found.deletable for found in findings)
-    if candidates > max(FEW, LARGEST_SHARE * len(findings)) and not options.deletes_most:
+    if is_most_without_owner(candidates, len(findings)) and not options.deletes_most:
         return (
             f"{candidates} of {len(findings)} claims would be deleted: the hub may have lost its database; "
             "if it has not, pass --most"

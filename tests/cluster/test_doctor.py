@@ -11,8 +11,8 @@ import yaml
 
 from devkit.chart.values import FILES
 from devkit.realcluster.controlplane import RBAC, RULES
-from k8s_hub.doctor.examination import SCOPES
 from k8s_hub.hub.api import SERVICE_SCOPES
+from k8s_hub.volumes.inventory import SCOPES
 
 pytestmark = [pytest.mark.cluster, pytest.mark.hub]
 

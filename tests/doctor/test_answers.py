@@ -9,8 +9,8 @@ from aiohttp import web
 
 from k8s_hub.cli import doctor
 from k8s_hub.culler import beside
-from k8s_hub.doctor.examination import SCOPES
 from k8s_hub.hub.api import SERVICE_SCOPES
+from k8s_hub.volumes.inventory import SCOPES
 
 CULLER = ("list:users", "read:servers", "delete:servers")
 CREATED = "2026-07-01T12:00:00Z"

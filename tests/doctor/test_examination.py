@@ -21,10 +21,10 @@ from devkit.testing.runs import HOME, NAMESPACE, listening_cluster
 from k8s_hub import KubeSpawner
 from k8s_hub.cli import doctor
 from k8s_hub.culler import beside as beside_us
-from k8s_hub.doctor.examination import SCOPES
 from k8s_hub.hub.api import SERVICE_SCOPES
 from k8s_hub.kube.api import KubeApi
 from k8s_hub.objects.keys import Key
+from k8s_hub.volumes.inventory import SCOPES
 
 pytestmark = pytest.mark.hub
 
