@@ -19,7 +19,7 @@ from devkit.chart.values import FILES, extra_files, schema, values_with
 from k8s_hub import KubeSpawner
 from k8s_hub.culler.application import IdleCuller
 from k8s_hub.culler.core import needs
-from k8s_hub.doctor.examination import SCOPES as SCOPES_OF_DOCTOR
+from k8s_hub.volumes.inventory import SCOPES as SCOPES_OF_DOCTOR
 from tests.chart.test_evaluation import as_json
 
 PATHS = sorted(FILES.glob("*.yaml"))
